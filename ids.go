@@ -1,7 +1,6 @@
 package grapnel
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -120,10 +119,4 @@ func cleanName(s string) string {
 	}, s)
 }
 
-func newUUID() string {
-	id, err := uuid.NewV7()
-	if err != nil { // the system's random source failed; nothing can go on without it
-		panic(errors.Join(errors.New("grapnel: no randomness"), err))
-	}
-	return id.String()
-}
+func newUUID() string { return uuid.Must(uuid.NewV7()).String() }

@@ -1,0 +1,153 @@
+package workflow
+
+import (
+	"time"
+
+	"github.com/grapnel-dev/grapnel"
+)
+
+// Moment is a point in time as state keeps it: Unix milliseconds on the shard's
+// clock. Zero is no time.
+type Moment int64
+
+// MomentOf returns t as a Moment; the zero time gives zero.
+func MomentOf(t time.Time) Moment {
+	if t.IsZero() {
+		return 0
+	}
+	return Moment(t.UnixMilli())
+}
+
+// Time returns m in UTC; zero gives the zero time.
+func (m Moment) Time() time.Time {
+	if m == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(m)).UTC()
+}
+
+// Add returns the moment d later, rounded up to a millisecond.
+func (m Moment) Add(d time.Duration) Moment {
+	return m + Moment((d+time.Millisecond-1)/time.Millisecond)
+}
+
+// Sub returns the time from o to m.
+func (m Moment) Sub(o Moment) time.Duration { return time.Duration(m-o) * time.Millisecond }
+
+// State is where a run stands in its graph. [Advance] is the only thing that
+// changes it. The exported fields are what is persisted; the rest follows from
+// them and the definition.
+type State struct {
+	Status grapnel.RunStatus
+	// Generation is how often the run was retried after it had ended.
+	Generation int
+	// Clock is the largest time that was ever written into this state.
+	Clock Moment
+	// Started is when the run was started; Deadline when it times out, or zero;
+	// Finished when it ended, or zero.
+	Started  Moment
+	Deadline Moment
+	Finished Moment
+	// Cause is the first failure, or nil. From then on nothing starts.
+	Cause *Failure
+	// Nodes has an entry for each node of the definition.
+	Nodes []NodeState
+
+	unmet []int32 // by node, how many of its needs have not completed
+	open  int     // nodes that have not ended
+	ready int     // pending nodes whose needs are met
+}
+
+// NodeState is where a node stands.
+type NodeState struct {
+	Status grapnel.NodeStatus
+	// Recorded is set when the output is in a record of its own and Output is
+	// empty.
+	Recorded bool
+	// Output is the output, as JSON, once the node has completed.
+	Output []byte
+	// Fence is the one under which the last outcome, be it a failed attempt,
+	// was committed.
+	Fence grapnel.Fence
+	// Available is when the node last became available, or, in the future, when
+	// its next attempt may start. Since is when it first became available.
+	// Both are zero until its needs are met.
+	Available Moment
+	Since     Moment
+	// Started is when the attempt that ended the node started, or, of a covered
+	// node, when its attempt started. Finished is when the node ended.
+	Started  Moment
+	Finished Moment
+	// Cover tells which claim covers the node, if it was chained to another
+	// one. It means nothing once that claim is gone.
+	Cover Cover
+	// Trouble is nil for a node that never failed and was never lost.
+	Trouble *Trouble
+	// Unknown holds fields that a newer version persisted.
+	Unknown []byte
+}
+
+// Cover names the claim that covers a chained node.
+type Cover struct {
+	Node  int // whose claim key it is
+	Fence grapnel.Fence
+}
+
+// Trouble is what went wrong with a node.
+type Trouble struct {
+	// Failures is how many attempts failed; Losses how many claims were lost.
+	// Both begin anew with a generation.
+	Failures int
+	Losses   int
+	// LossFence is the largest fence whose loss was counted.
+	LossFence grapnel.Fence
+	// LostBy names the workers whose claims were lost, oldest first.
+	LostBy []string
+	// Last is the last failure.
+	Last *Failure
+}
+
+// Failure says why an attempt, node or run failed.
+type Failure struct {
+	// Kind is a word for programs: one of the Kind constants, or the one given
+	// to task.Fail.
+	Kind string
+	// Message is for people.
+	Message string
+	// Stack is the stack of a panic.
+	Stack string
+	// Node and Attempt tell where it happened; Node is -1 if it was no node.
+	Node    int
+	Attempt int
+	// Permanent is set when the failure must not be retried whatever the
+	// policy.
+	Permanent bool
+}
+
+// Kinds of failures that Grapnel itself reports.
+const (
+	KindError           = "error"
+	KindPanic           = "panic"
+	KindLost            = "lost"
+	KindTooLarge        = "output-too-large"
+	KindBadInput        = "bad-input"
+	KindBadOutput       = "bad-output"
+	KindScheduleToStart = "timeout-schedule-to-start"
+	KindStartToClose    = "timeout-start-to-close"
+	KindScheduleToClose = "timeout-schedule-to-close"
+	KindHeartbeat       = "timeout-heartbeat"
+	KindRunTimeout      = "timeout-run"
+)
+
+// Attempt returns the number, from 1, of the attempt that is current while the
+// node is pending, and of its last one afterwards.
+func (n *NodeState) Attempt() int {
+	if n.Trouble == nil {
+		return 1
+	}
+	a := n.Trouble.Failures + n.Trouble.Losses
+	if n.Status == grapnel.NodePending || n.Status == grapnel.NodeCompleted {
+		a++
+	}
+	return max(a, 1)
+}
