@@ -44,10 +44,10 @@ type State struct {
 	// Clock is the largest time that was ever written into this state.
 	Clock Moment
 	// Started is when the run was started; Deadline when it times out, or zero;
-	// Finished when it ended, or zero.
+	// Ended when it ended, or zero.
 	Started  Moment
 	Deadline Moment
-	Finished Moment
+	Ended    Moment
 	// Cause is the first failure, or nil. From then on nothing starts.
 	Cause *Failure
 	// Nodes has an entry for each node of the definition.
@@ -137,6 +137,7 @@ const (
 	KindScheduleToClose = "timeout-schedule-to-close"
 	KindHeartbeat       = "timeout-heartbeat"
 	KindRunTimeout      = "timeout-run"
+	KindCancelled       = "cancelled"
 )
 
 // Attempt returns the number, from 1, of the attempt that is current while the
