@@ -1,0 +1,5 @@
+//go:build !mutation
+
+package mutation_test
+
+const tagged = false
