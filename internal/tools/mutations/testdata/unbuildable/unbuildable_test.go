@@ -1,0 +1,5 @@
+package unbuildable
+
+import "testing"
+
+func TestDoesNotCompile(*testing.T) { undefined() }
