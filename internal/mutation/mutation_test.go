@@ -21,16 +21,3 @@ func TestOnIsTrueForTheActiveNameAlone(t *testing.T) {
 		}
 	}
 }
-
-func TestOnCostsNothingInAnOrdinaryBuild(t *testing.T) {
-	if tagged {
-		t.Skip("built with the tag mutation")
-	}
-	if n := testing.AllocsPerRun(100, func() {
-		if mutation.On(mutation.ClaimWithoutAbsent) {
-			t.Error("a switch is on in an ordinary build")
-		}
-	}); n != 0 {
-		t.Errorf("On allocates %v times", n)
-	}
-}
