@@ -21,7 +21,7 @@ type rule struct {
 
 const (
 	// model is what the roles and what they need are written in.
-	model = "store workflow task claim snapshot output artifact execution "
+	model = "store workflow task claim snapshot output artifact execution internal/lease internal/pb "
 	roles = "coordinator worker client "
 )
 
@@ -37,14 +37,14 @@ var layout = map[string]rule{
 	"store/storetest":  {forTests: true},
 	"task":             {imports: "workflow"},
 	"snapshot":         {imports: "store workflow internal/pb"},
-	"claim":            {imports: "store internal/lease"},
+	"claim":            {imports: "store internal/lease internal/pb"},
 	"output":           {imports: "store"},
 	"artifact":         {imports: "store"},
 	"execution":        {imports: "store"},
 	"agenttask":        {imports: "store"},
-	"coordinator":      {imports: model + "internal/lease"},
-	"worker":           {imports: model + "internal/lease"},
-	"client":           {imports: model + "internal/lease"},
+	"coordinator":      {imports: model},
+	"worker":           {imports: model},
+	"client":           {imports: model},
 	"local":            {imports: model + roles + "store/etcdstore internal/embedetcd"},
 	"api":              {imports: "client workflow"},
 	"ui":               {},
@@ -54,7 +54,7 @@ var layout = map[string]rule{
 	"internal/lease":           {imports: "store"},
 	"internal/embedetcd":       {},
 	"internal/wfformat":        {imports: "workflow"},
-	"internal/audit":           {imports: "store workflow snapshot claim"},
+	"internal/audit":           {imports: "store workflow snapshot claim internal/pb"},
 	"internal/archtest":        {forTests: true},
 	"internal/pb":              {},
 	"internal/tools/mutations": {},
