@@ -86,10 +86,10 @@ func (k Keys) Records(run grapnel.RunID) string {
 	return k.root + "record/" + ShardOf(run).String() + "/" + Escape(string(run)) + "/"
 }
 
-// Record is the key of an output that the head has no room for. Generation is
-// the run's, so that a record is written once.
-func (k Keys) Record(run grapnel.RunID, node grapnel.NodeKey, generation int) string {
-	return fmt.Sprintf("%s%s.%d", k.Records(run), Escape(string(node)), generation)
+// Record is the key of an output that the head has no room for. A node outside
+// of loops has iteration 0.
+func (k Keys) Record(run grapnel.RunID, node grapnel.NodeKey, iteration int) string {
+	return fmt.Sprintf("%s%s.%d", k.Records(run), Escape(string(node)), iteration)
 }
 
 // Ended is the key of the tombstone of a deleted run.

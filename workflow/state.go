@@ -122,6 +122,8 @@ type Failure struct {
 	// Permanent is set when the failure must not be retried whatever the
 	// policy.
 	Permanent bool
+	// Unknown holds fields that a newer version persisted.
+	Unknown []byte
 }
 
 // Kinds of failures that Grapnel itself reports.

@@ -198,27 +198,25 @@ func (x *Head) GetQueue() string {
 
 // Node is the state of a node.
 type Node struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
-	Index      uint32                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
-	Status     uint32                 `protobuf:"varint,2,opt,name=status,proto3" json:"status,omitempty"`     // grapnel.NodeStatus
-	Recorded   bool                   `protobuf:"varint,3,opt,name=recorded,proto3" json:"recorded,omitempty"` // the output is in a record
-	Output     []byte                 `protobuf:"bytes,4,opt,name=output,proto3" json:"output,omitempty"`      // JSON
-	Fence      int64                  `protobuf:"varint,5,opt,name=fence,proto3" json:"fence,omitempty"`
-	Available  int64                  `protobuf:"varint,6,opt,name=available,proto3" json:"available,omitempty"` // this and the next three: milliseconds after the run's start, plus one
-	Since      int64                  `protobuf:"varint,7,opt,name=since,proto3" json:"since,omitempty"`
-	Started    int64                  `protobuf:"varint,8,opt,name=started,proto3" json:"started,omitempty"`
-	Finished   int64                  `protobuf:"varint,9,opt,name=finished,proto3" json:"finished,omitempty"`
-	CoverFence int64                  `protobuf:"varint,10,opt,name=cover_fence,json=coverFence,proto3" json:"cover_fence,omitempty"`
-	CoverNode  uint32                 `protobuf:"varint,11,opt,name=cover_node,json=coverNode,proto3" json:"cover_node,omitempty"`
-	Failures   uint32                 `protobuf:"varint,12,opt,name=failures,proto3" json:"failures,omitempty"`
-	Losses     uint32                 `protobuf:"varint,13,opt,name=losses,proto3" json:"losses,omitempty"`
-	LossFence  int64                  `protobuf:"varint,14,opt,name=loss_fence,json=lossFence,proto3" json:"loss_fence,omitempty"`
-	LostBy     []string               `protobuf:"bytes,15,rep,name=lost_by,json=lostBy,proto3" json:"lost_by,omitempty"`
-	Last       *Failure               `protobuf:"bytes,16,opt,name=last,proto3" json:"last,omitempty"`
-	// The generation whose record holds the output.
-	RecordGeneration uint32 `protobuf:"varint,17,opt,name=record_generation,json=recordGeneration,proto3" json:"record_generation,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint32                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Status        uint32                 `protobuf:"varint,2,opt,name=status,proto3" json:"status,omitempty"`     // grapnel.NodeStatus
+	Recorded      bool                   `protobuf:"varint,3,opt,name=recorded,proto3" json:"recorded,omitempty"` // the output is in a record
+	Output        []byte                 `protobuf:"bytes,4,opt,name=output,proto3" json:"output,omitempty"`      // JSON
+	Fence         int64                  `protobuf:"varint,5,opt,name=fence,proto3" json:"fence,omitempty"`
+	Available     int64                  `protobuf:"varint,6,opt,name=available,proto3" json:"available,omitempty"` // this and the next three: milliseconds after the run's start, plus one
+	Since         int64                  `protobuf:"varint,7,opt,name=since,proto3" json:"since,omitempty"`
+	Started       int64                  `protobuf:"varint,8,opt,name=started,proto3" json:"started,omitempty"`
+	Finished      int64                  `protobuf:"varint,9,opt,name=finished,proto3" json:"finished,omitempty"`
+	CoverFence    int64                  `protobuf:"varint,10,opt,name=cover_fence,json=coverFence,proto3" json:"cover_fence,omitempty"`
+	CoverNode     uint32                 `protobuf:"varint,11,opt,name=cover_node,json=coverNode,proto3" json:"cover_node,omitempty"`
+	Failures      uint32                 `protobuf:"varint,12,opt,name=failures,proto3" json:"failures,omitempty"`
+	Losses        uint32                 `protobuf:"varint,13,opt,name=losses,proto3" json:"losses,omitempty"`
+	LossFence     int64                  `protobuf:"varint,14,opt,name=loss_fence,json=lossFence,proto3" json:"loss_fence,omitempty"`
+	LostBy        []string               `protobuf:"bytes,15,rep,name=lost_by,json=lostBy,proto3" json:"lost_by,omitempty"`
+	Last          *Failure               `protobuf:"bytes,16,opt,name=last,proto3" json:"last,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Node) Reset() {
@@ -363,13 +361,6 @@ func (x *Node) GetLast() *Failure {
 	return nil
 }
 
-func (x *Node) GetRecordGeneration() uint32 {
-	if x != nil {
-		return x.RecordGeneration
-	}
-	return 0
-}
-
 // Failure says why an attempt, node or run failed.
 type Failure struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -487,7 +478,7 @@ const file_internal_pb_head_proto_rawDesc = "" +
 	"\x05queue\x18\x11 \x01(\tR\x05queue\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xea\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xbd\x03\n" +
 	"\x04Node\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x16\n" +
 	"\x06status\x18\x02 \x01(\rR\x06status\x12\x1a\n" +
@@ -508,8 +499,7 @@ const file_internal_pb_head_proto_rawDesc = "" +
 	"\n" +
 	"loss_fence\x18\x0e \x01(\x03R\tlossFence\x12\x17\n" +
 	"\alost_by\x18\x0f \x03(\tR\x06lostBy\x12'\n" +
-	"\x04last\x18\x10 \x01(\v2\x13.grapnel.v1.FailureR\x04last\x12+\n" +
-	"\x11record_generation\x18\x11 \x01(\rR\x10recordGeneration\"\x99\x01\n" +
+	"\x04last\x18\x10 \x01(\v2\x13.grapnel.v1.FailureR\x04last\"\x99\x01\n" +
 	"\aFailure\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x14\n" +

@@ -1,0 +1,126 @@
+package snapshot
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/grapnel-dev/grapnel"
+	"github.com/grapnel-dev/grapnel/store"
+	"github.com/grapnel-dev/grapnel/workflow"
+)
+
+// Claims are the fences of a run's claim keys, by node.
+type Claims map[int]grapnel.Fence
+
+// Covered reports whether a live claim covers node i: its own, or that of the
+// node it was chained to.
+func (c Claims) Covered(s *workflow.State, i int) bool {
+	if _, ok := c[i]; ok {
+		return true
+	}
+	cover := s.Nodes[i].Cover
+	return cover.Fence != 0 && c[cover.Node] == cover.Fence
+}
+
+// Available returns the nodes that can be claimed at now, in order: the graph
+// has them ready, their not-before time has passed, and no live claim covers
+// them.
+func (h *Head) Available(now workflow.Moment, claims Claims) []int {
+	if !h.State.AnyReady() {
+		return nil
+	}
+	var available []int
+	for i := range h.State.Nodes {
+		if h.State.Ready(i) && h.State.Nodes[i].Available <= now && !claims.Covered(h.State, i) {
+			available = append(available, i)
+		}
+	}
+	return available
+}
+
+// Candidate is an available node.
+type Candidate struct {
+	Head     *Head
+	Node     int
+	Priority int             // 1 (first) to 5
+	Since    workflow.Moment // when the node became available
+}
+
+// FindAvailable returns available nodes that the worker can run, from a listing
+// of the given shards alone: first those of the best priority, of those the ones
+// that have waited longest, at most limit of them. A nil worker can run
+// anything. Now is the time on the shards' clock. Runs that cannot be decoded
+// are left out.
+func (r *Runs) FindAvailable(ctx context.Context, shards []store.Shard, worker *Profile, now workflow.Moment, limit int) ([]Candidate, error) {
+	var found []Candidate
+	for _, shard := range shards {
+		err := r.scan(ctx, shard, func(h *Head, claims Claims) {
+			for _, i := range h.Available(now, claims) {
+				if worker == nil || worker.Lacks(h.Def(), i) == "" {
+					found = append(found, Candidate{Head: h, Node: i, Priority: h.NodePriority(i), Since: h.State.Nodes[i].Available})
+				}
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.SortStableFunc(found, func(a, b Candidate) int {
+		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Since, b.Since))
+	})
+	return found[:min(limit, len(found))], nil
+}
+
+// scan calls visit for each run of a shard that has something ready, with its
+// claims as of the same revision.
+func (r *Runs) scan(ctx context.Context, shard store.Shard, visit func(h *Head, claims Claims)) error {
+	req := store.ListRequest{Prefix: r.keys.ShardRuns(shard)}
+	var run grapnel.RunID
+	claims := Claims{}
+	for {
+		page, err := r.st.List(ctx, req)
+		if err != nil {
+			return fmt.Errorf("list shard %s: %w", shard, err)
+		}
+		for _, kv := range page.KVs {
+			k, ok := r.keys.ParseRun(kv.Key)
+			if !ok {
+				continue
+			}
+			if k.Run != run {
+				run, claims = k.Run, Claims{}
+			}
+			switch k.Kind { // "claim" sorts before "head"
+			case "claim":
+				if i, ok := NodeIndex(grapnel.NodeKey(k.ID)); ok {
+					claims[i] = grapnel.Fence(kv.Create)
+				}
+			case "head":
+				if err := r.scanHead(ctx, kv, claims, visit); err != nil {
+					return err
+				}
+			}
+		}
+		if !page.More {
+			return nil
+		}
+		req.Revision, req.After = page.Revision, page.KVs[len(page.KVs)-1].Key
+	}
+}
+
+func (r *Runs) scanHead(ctx context.Context, kv store.KV, claims Claims, visit func(h *Head, claims Claims)) error {
+	if s, err := DecodeSummary(kv.Value); err != nil || !s.Ready {
+		return nil
+	}
+	h, err := r.decode(ctx, kv)
+	switch {
+	case err == nil:
+		visit(h, claims)
+	case errors.Is(err, grapnel.ErrUnavailable), ctx.Err() != nil:
+		return err
+	}
+	return nil
+}

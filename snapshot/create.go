@@ -1,0 +1,141 @@
+package snapshot
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/grapnel-dev/grapnel"
+	"github.com/grapnel-dev/grapnel/internal/mutation"
+	"github.com/grapnel-dev/grapnel/store"
+	"github.com/grapnel-dev/grapnel/workflow"
+)
+
+// CreateRequest says what run to create.
+type CreateRequest struct {
+	Run        grapnel.RunID
+	Definition *workflow.Definition
+	// Operation names this start across all times it is sent.
+	Operation grapnel.OperationID
+	Input     []byte // JSON
+	Labels    map[string]string
+	// Priority is 1 (first) to 5; zero means the workflow's.
+	Priority int
+	// Now is the time on the starter's clock.
+	Now workflow.Moment
+}
+
+// Create starts a run. Created is false if a run of this id, started by another
+// operation, exists; its head is returned.
+//
+// The start may be repeated, by this call or another one with the same
+// operation, for as long as the tombstones of deleted runs are kept: it creates
+// at most one run and recognises it, whatever has become of it since. If it was
+// deleted the error wraps [grapnel.ErrRunGone]. Errors otherwise wrap
+// [grapnel.ErrInvalid], [grapnel.ErrTooLarge], [grapnel.ErrUnknown] if ctx ended
+// before the outcome was known, or are those of [Runs.Load].
+func (r *Runs) Create(ctx context.Context, req CreateRequest) (h *Head, created bool, err error) {
+	if err := req.validate(); err != nil {
+		return nil, false, err
+	}
+	if err := r.defs.Ensure(ctx, req.Definition); err != nil {
+		return nil, false, err
+	}
+	h = req.head()
+	value, err := h.Encode()
+	if err != nil {
+		return nil, false, err
+	}
+	headKey, endedKey := r.keys.Head(req.Run), r.keys.Ended(req.Run)
+	var tombstone grapnel.Revision
+	for {
+		t := store.Txn{
+			If:   []store.Guard{store.Absent(headKey)},
+			Then: []store.Op{store.Put(headKey, value, 0)},
+			Else: []store.Op{store.Get(headKey), store.Get(endedKey)},
+		}
+		if !mutation.On(mutation.StartWithoutTombstone) {
+			t.If = append(t.If, store.ModIs(endedKey, tombstone))
+		}
+		res, err := store.Settle(ctx, r.st, t)
+		if err != nil {
+			return nil, false, fmt.Errorf("start run %q: %w", req.Run, err)
+		}
+		if res.Succeeded {
+			h.Instance, h.Mod = res.Revision, res.Revision
+			return h, true, nil
+		}
+		if found := res.Reads[0]; found.Found {
+			existing, err := r.decode(ctx, found.KV)
+			if err != nil {
+				return nil, false, err
+			}
+			mine := existing.StartOperation == req.Operation && !mutation.On(mutation.StartWithoutOperation)
+			return existing, mine, nil
+		}
+		if tombstone, err = r.passTombstone(res.Reads[1], req); err != nil {
+			return nil, false, err
+		}
+	}
+}
+
+// passTombstone returns the revision of somebody else's tombstone, for the
+// guard of the next try: a value compare would fail where there is none.
+func (r *Runs) passTombstone(read store.Read, req CreateRequest) (grapnel.Revision, error) {
+	if !read.Found {
+		return 0, nil
+	}
+	t, err := decodeTombstone(read.KV)
+	if err != nil {
+		return 0, err
+	}
+	if t.StartOperation == string(req.Operation) {
+		return 0, fmt.Errorf("start run %q: it was started and has been deleted since: %w", req.Run, grapnel.ErrRunGone)
+	}
+	return read.KV.Mod, nil
+}
+
+func (req *CreateRequest) validate() error {
+	if err := req.Run.Validate(); err != nil {
+		return err
+	}
+	if req.Priority < 0 || req.Priority > 5 {
+		return fmt.Errorf("%w: priority %d of run %q; it is 1 (first) to 5, or 0 for the workflow's", grapnel.ErrInvalid, req.Priority, req.Run)
+	}
+	size := 0
+	for k, v := range req.Labels {
+		if err := grapnel.ValidateName("label", k); err != nil {
+			return err
+		}
+		size += len(k) + len(v)
+	}
+	if size > maxLabels {
+		return fmt.Errorf("%w: labels of run %q have %d bytes, at most %d are allowed", grapnel.ErrTooLarge, req.Run, size, maxLabels)
+	}
+	if len(req.Input) > grapnel.MaxPayload {
+		return fmt.Errorf("%w: input of run %q has %d bytes, at most %d are allowed", grapnel.ErrTooLarge, req.Run, len(req.Input), grapnel.MaxPayload)
+	}
+	return nil
+}
+
+// maxLabels is how many bytes the labels of a run may have together; they are
+// rewritten with every step.
+const maxLabels = 2 << 10
+
+func (req *CreateRequest) head() *Head {
+	def := req.Definition
+	h := &Head{
+		Run: req.Run, Workflow: def.Name, Version: def.Version, Definition: def.Hash(),
+		StartOperation: req.Operation, Labels: req.Labels, Input: req.Input,
+		Queue: def.Policy.Queue, Priority: req.Priority, State: workflow.NewState(def, req.Now), def: def,
+	}
+	if h.Queue == "" {
+		h.Queue = workflow.DefaultQueue
+	}
+	if h.Priority == 0 {
+		h.Priority = def.Policy.Priority
+	}
+	if h.Priority == 0 {
+		h.Priority = workflow.DefaultPriority
+	}
+	return h
+}

@@ -1,0 +1,120 @@
+package snapshot
+
+import (
+	"fmt"
+	"maps"
+	"strconv"
+
+	"github.com/grapnel-dev/grapnel"
+	"github.com/grapnel-dev/grapnel/workflow"
+)
+
+// inlineBudget is the size in bytes up to which a head takes outputs in. A head
+// is rewritten at each commit of its run, so what is in it is paid for again
+// and again.
+const inlineBudget = 8 << 10
+
+// Head is a run's head, decoded.
+type Head struct {
+	Run grapnel.RunID
+	// Instance is the head's create revision and Mod the revision that wrote
+	// it last; both are zero for a head that is not stored yet.
+	Instance grapnel.Instance
+	Mod      grapnel.Revision
+
+	// Workflow and Version name the workflow; Definition is the topology hash.
+	Workflow   string
+	Version    string
+	Definition string
+	// StartOperation is the operation id of the start, for as long as the run
+	// exists.
+	StartOperation grapnel.OperationID
+	// Labels are the starter's, for filters. Not to be modified.
+	Labels map[string]string
+	// Queue is the workflow's queue.
+	Queue string
+	// Priority is 1 (first) to 5.
+	Priority int
+	// Input is the run's input, as JSON.
+	Input []byte
+	// State is where the run stands in its graph. It is usable once it has been
+	// bound to its definition, as those are that [Runs] returns.
+	State *workflow.State
+
+	def     *workflow.Definition
+	size    int // of the value last read or encoded, plus outputs added since
+	unknown []byte
+}
+
+// Def returns the definition that the head is bound to, or nil.
+func (h *Head) Def() *workflow.Definition { return h.def }
+
+// Bind makes the head's state ready for [workflow.Advance]. Errors wrap
+// [grapnel.ErrWrongDefinition] or [grapnel.ErrCorrupt].
+func (h *Head) Bind(def *workflow.Definition) error {
+	if def.Hash() != h.Definition {
+		return fmt.Errorf("%w: run %q has definition %s, not %s", grapnel.ErrWrongDefinition, h.Run, h.Definition, def.Hash())
+	}
+	if err := h.State.Bind(def); err != nil {
+		return fmt.Errorf("run %q: %w", h.Run, err)
+	}
+	h.def = def
+	return nil
+}
+
+// Clone returns a copy that can be changed without changing h.
+func (h *Head) Clone() *Head {
+	c := *h
+	c.State = h.State.Clone()
+	c.Labels = maps.Clone(h.Labels)
+	return &c
+}
+
+// Advance applies an event to the head's state.
+func (h *Head) Advance(ev workflow.Event) (workflow.Changes, error) {
+	c, err := workflow.Advance(h.def, h.State, ev)
+	if err != nil {
+		return c, fmt.Errorf("run %q: %w", h.Run, err)
+	}
+	return c, nil
+}
+
+// Takes reports whether an output of n bytes goes into the head, rather than
+// into a record, and if so counts it as being there.
+func (h *Head) Takes(n int) bool {
+	if h.size+n > inlineBudget {
+		return false
+	}
+	h.size += n
+	return true
+}
+
+// NodePriority returns the priority, 1 (first) to 5, with which node i is
+// offered.
+func (h *Head) NodePriority(i int) int {
+	if p := h.def.Nodes[i].Policy.Priority; p != 0 {
+		return p
+	}
+	return h.Priority
+}
+
+// Summary returns the summary that the head is stored with.
+func (h *Head) Summary() Summary {
+	return Summary{
+		Status:    h.State.Status,
+		Ready:     h.State.AnyReady(),
+		Finished:  h.State.Finished(),
+		Priority:  h.Priority,
+		QueueHash: queueHash(h.Queue),
+		Deadline:  h.State.Deadline,
+	}
+}
+
+// NodeKey returns the key of the node with this index in its definition.
+func NodeKey(index int) grapnel.NodeKey { return grapnel.NodeKey(strconv.Itoa(index)) }
+
+// NodeIndex is the inverse of [NodeKey].
+func NodeIndex(key grapnel.NodeKey) (int, bool) {
+	i, err := strconv.Atoi(string(key))
+	return i, err == nil && i >= 0 && strconv.Itoa(i) == string(key)
+}

@@ -1,0 +1,51 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/grapnel-dev/grapnel"
+)
+
+// Settle commits t and, once an outcome was unknown, sends it again until it is
+// known or ctx ends; then the error wraps [ErrUnknown]. Its guards must be safe
+// to repeat: see [Absent]. Other errors are those of [Store.Commit], and mean
+// that t was never applied.
+func Settle(ctx context.Context, s Store, t Txn) (Result, error) {
+	var unknown error
+	for pause := (Pause{}); ; {
+		res, err := s.Commit(ctx, t)
+		switch {
+		case err == nil:
+			return res, nil
+		case errors.Is(err, grapnel.ErrUnknown):
+			unknown = err
+		case unknown == nil:
+			return Result{}, err
+		}
+		// Whatever this sending was told, an earlier one may have been applied
+		// or may still be: only an answer settles that.
+		if err := pause.Wait(ctx); err != nil {
+			return Result{}, errors.Join(unknown, err)
+		}
+	}
+}
+
+// Pause is the delay between attempts at something that a store in trouble
+// refuses: 1 ms at first, doubled each time, at most 250 ms. The zero value is
+// ready for use.
+type Pause struct{ next time.Duration }
+
+// Wait waits for the next delay, or returns ctx's cause when ctx ends first.
+func (p *Pause) Wait(ctx context.Context) error {
+	p.next = min(max(2*p.next, time.Millisecond), 250*time.Millisecond)
+	timer := time.NewTimer(p.next)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
