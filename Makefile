@@ -13,7 +13,8 @@ PKG ?= ./...
 
 # The race detector slows tests down several times: by default it watches what
 # has goroutines of its own. RACE_PKG=./... takes all.
-RACE_PKG ?= $(wildcard ./store ./claim ./worker ./coordinator ./client ./local ./internal/lease)
+concurrent := store store/memstore store/etcdstore claim worker coordinator client internal/lease
+RACE_PKG   ?= $(foreach dir,$(concurrent),$(if $(wildcard $(dir)/*_test.go),./$(dir)))
 
 # One part of the mutations or of the recorded workflows: SHARE=2/5 is the
 # second fifth.

@@ -12,7 +12,7 @@ import (
 func TestTheSharesTogetherHaveEachRowOnce(t *testing.T) {
 	t.Parallel()
 	var rows []row
-	for _, name := range strings.FieldsSeq("a b c d e f g h") {
+	for name := range strings.FieldsSeq("a b c d e f g h") {
 		rows = append(rows, row{name: name})
 	}
 	var got []string
