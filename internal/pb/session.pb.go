@@ -363,6 +363,7 @@ type Offer struct {
 	Definition    string                 `protobuf:"bytes,4,opt,name=definition,proto3" json:"definition,omitempty"`
 	CoverFence    int64                  `protobuf:"varint,5,opt,name=cover_fence,json=coverFence,proto3" json:"cover_fence,omitempty"`
 	CoverNode     uint32                 `protobuf:"varint,6,opt,name=cover_node,json=coverNode,proto3" json:"cover_node,omitempty"`
+	Attempt       uint32                 `protobuf:"varint,7,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -435,6 +436,13 @@ func (x *Offer) GetCoverFence() int64 {
 func (x *Offer) GetCoverNode() uint32 {
 	if x != nil {
 		return x.CoverNode
+	}
+	return 0
+}
+
+func (x *Offer) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
 	}
 	return 0
 }
@@ -838,7 +846,7 @@ const file_internal_pb_session_proto_rawDesc = "" +
 	"\aMessage\x12\x14\n" +
 	"\x05clock\x18\x01 \x01(\x03R\x05clock\x12)\n" +
 	"\x06offers\x18\x02 \x03(\v2\x11.grapnel.v1.OfferR\x06offers\x12&\n" +
-	"\x05stops\x18\x03 \x03(\v2\x10.grapnel.v1.StopR\x05stops\"\xa9\x01\n" +
+	"\x05stops\x18\x03 \x03(\v2\x10.grapnel.v1.StopR\x05stops\"\xc3\x01\n" +
 	"\x05Offer\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\x03R\binstance\x12\x12\n" +
@@ -849,7 +857,8 @@ const file_internal_pb_session_proto_rawDesc = "" +
 	"\vcover_fence\x18\x05 \x01(\x03R\n" +
 	"coverFence\x12\x1d\n" +
 	"\n" +
-	"cover_node\x18\x06 \x01(\rR\tcoverNode\"n\n" +
+	"cover_node\x18\x06 \x01(\rR\tcoverNode\x12\x18\n" +
+	"\aattempt\x18\a \x01(\rR\aattempt\"n\n" +
 	"\x04Stop\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\rR\x04node\x12\x14\n" +
