@@ -73,7 +73,8 @@ mutations: ## Check that tests notice each guard that is switched off (SHARE=k/n
 .PHONY: wfinstances
 wfinstances: ## Long: run each recorded workflow with three seeds, under faults; keeps the results
 	@[ -d '$(GRAPNEL_WFINSTANCES)' ] || { echo 'GRAPNEL_WFINSTANCES names no folder of recorded workflows' >&2; exit 1; }
-	mkdir -p $(RESULTS)
+	@grep -qs 'func TestRecordedWorkflows(' integration/*_test.go || { echo 'integration has no TestRecordedWorkflows' >&2; exit 1; }
+	@mkdir -p $(RESULTS)
 	GRAPNEL_WFINSTANCES='$(GRAPNEL_WFINSTANCES)' \
 	GRAPNEL_WFINSTANCES_SEEDS='$(GRAPNEL_WFINSTANCES_SEEDS)' \
 	GRAPNEL_WFINSTANCES_SHARE='$(SHARE)' \
