@@ -47,6 +47,7 @@ func (m machine) ended(ev RunEnded) (Changes, error) {
 		}
 		n.Status, n.Finished, n.Cover = grapnel.NodeCancelled, now, Cover{}
 		n.Available, n.Since = 0, 0
+		m.s.unmet[i] = 0
 	}
 	m.s.open, m.s.ready = 0, 0
 	switch {
