@@ -293,7 +293,7 @@ func TestAdvanceKeepsItsPromisesUnderLossesFailuresAndCancels(t *testing.T) {
 			return
 		}
 		w.apply(workflow.RunRetried{Now: w.now})
-		w.claims, w.covers, w.fails = map[int]grapnel.Fence{}, map[int]int{}, nil
+		w.claims, w.covers, w.fails, w.past = map[int]grapnel.Fence{}, map[int]int{}, nil, nil
 		w.play(false)
 		if w.s.Status != grapnel.RunCompleted || w.s.Generation != 1 {
 			t.Fatalf("retried run is %v in generation %d", w.s.Status, w.s.Generation)
