@@ -8,7 +8,8 @@ func Do[In, Out any](g *Graph, t Task[In, Out], in Value[In], o ...NodeOption) V
 func (g *Graph) addTask(at place, c *contract, in *edge, o []NodeOption) *edge {
 	c = g.useTask(at, c)
 	set := nodeSpec{policy: c.policy.clone()}
-	set.errs = apply(o, func(o NodeOption) { o.applyNode(&set) })
+	errs := apply(o, func(o NodeOption) { o.applyNode(&set) })
+	set.errs = append(set.errs, errs...)
 	if len(c.errs) == 0 {
 		set.errs = append(set.errs, set.policy.problems()...)
 	}

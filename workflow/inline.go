@@ -90,7 +90,8 @@ func Inline4[A, B, C, D, T any](g *Graph, name string, f func(A, B, C, D) T, a V
 func (g *Graph) addInline(at place, name string, isNil bool, f inline, out reflect.Type, in *edge, o []InlineOption) *edge {
 	what := "inline function " + name
 	var set nodeSpec
-	set.errs = apply(o, func(o InlineOption) { o.applyNode(&set) })
+	errs := apply(o, func(o InlineOption) { o.applyNode(&set) })
+	set.errs = append(set.errs, errs...)
 	set.errs = append(set.errs, set.policy.problems()...)
 	set.errs = append(set.errs, checkType("output", out))
 	if isNil {

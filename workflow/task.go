@@ -69,7 +69,8 @@ func TaskFunc[In, Out any](name string, fn func(context.Context, In) (Out, error
 
 func newTask[In, Out any](name string, o []TaskOption) Task[In, Out] {
 	c := &contract{name: name, in: typeName[In](), out: typeName[Out]()}
-	c.wrong = append(c.wrong, apply(o, func(o TaskOption) { o.applyTask(c) })...)
+	errs := apply(o, func(o TaskOption) { o.applyTask(c) })
+	c.wrong = append(c.wrong, errs...)
 	c.wrong = append(c.wrong, c.policy.problems()...)
 	c.wrong = append(c.wrong, checkType("input", reflect.TypeFor[In]()), checkType("output", reflect.TypeFor[Out]()))
 	at := caller()
