@@ -1,0 +1,180 @@
+package audit
+
+import (
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/grapnel-dev/grapnel"
+	"github.com/grapnel-dev/grapnel/internal/pb"
+	"github.com/grapnel-dev/grapnel/store"
+)
+
+// change is what one revision does to one run.
+type change struct {
+	head                *store.Event
+	claims, event, fold []store.Event
+}
+
+// claim is a live claim key.
+type claim struct {
+	fence  int64
+	worker string
+	began  int64 // the attempt's start on the shard's clock
+	owned  bool  // the shard had an owner when it was made
+	loose  bool  // it has already been reported to have no lease
+}
+
+// definition is what of a definition matters here.
+type definition struct{ nodes []*pb.DefinitionNode }
+
+// run is a run as of the revision applied last.
+type run struct {
+	instance grapnel.Revision
+	head     *pb.Head
+	value    string // of the head, to tell a rewrite that changes nothing
+	status   grapnel.RunStatus
+	nodes    map[int]*pb.Node
+	doneAt   map[int]grapnel.Revision // node → where its output was committed
+	coverAt  map[int]grapnel.Revision // node → where its cover was recorded
+	claims   map[string]*claim        // by node
+	events   map[string]bool
+	folded   map[string]bool
+	lost     map[int][]int64 // node → fences of losses not counted yet
+}
+
+func (r *run) ended() bool { return r.status.Ended() }
+
+func (a *Auditor) sort(ev store.Event, changes map[grapnel.RunID]*change) {
+	key := ev.KV.Key
+	if k, ok := a.keys.ParseRun(key); ok {
+		c := changes[k.Run]
+		if c == nil {
+			c = &change{}
+			changes[k.Run] = c
+		}
+		switch k.Kind {
+		case "head":
+			c.head = &ev
+		case "claim":
+			c.claims = append(c.claims, ev)
+		case "event":
+			c.event = append(c.event, ev)
+		case "folded":
+			c.fold = append(c.fold, ev)
+		}
+		return
+	}
+	if hash, ok := strings.CutPrefix(key, a.keys.Definitions()); ok && !ev.Deleted {
+		m := &pb.Definition{}
+		if err := proto.Unmarshal(ev.KV.Value, m); err != nil {
+			a.violate("write-once", "", hash, "definition does not decode: %v", err)
+			return
+		}
+		a.defs[hash] = &definition{nodes: m.Nodes}
+	}
+	if strings.HasPrefix(key, a.keys.Root()+"record/") {
+		a.record(ev)
+	}
+}
+
+func (a *Auditor) record(ev store.Event) {
+	if ev.Deleted {
+		delete(a.records, ev.KV.Key)
+		return
+	}
+	if at, ok := a.records[ev.KV.Key]; ok {
+		a.violate("write-once", "", ev.KV.Key, "record put at revision %d is put again", at)
+	}
+	a.records[ev.KV.Key] = ev.KV.Mod
+}
+
+func (a *Auditor) shard(ev store.Event) {
+	if shard, ok := strings.CutPrefix(ev.KV.Key, a.keys.ShardOwners()); ok {
+		a.shards[shard] = !ev.Deleted
+	}
+}
+
+func (a *Auditor) owned(id grapnel.RunID) bool { return a.shards[store.ShardOf(id).String()] }
+
+// runChange applies what a revision does to a run: first the head, against the
+// claims and events before it, then claims and events.
+func (a *Auditor) runChange(id grapnel.RunID, c *change) {
+	r := a.runs[id]
+	if r == nil {
+		r = newRun()
+		a.runs[id] = r
+	}
+	wasEnded := r.head != nil && r.ended()
+	outcomes := map[int64]bool{} // fences that this revision concludes an attempt of
+	switch {
+	case c.head == nil:
+	case c.head.Deleted:
+		a.deleted(id, r, c)
+		return
+	default:
+		a.headPut(id, r, c, outcomes)
+	}
+	a.events(id, r, c)
+	if c.head != nil && r.ended() && !wasEnded {
+		for ev := range r.events {
+			a.violate("exactly-once folding", id, ev, "the run ended over an event that waited")
+		}
+	}
+	for _, ev := range c.claims {
+		a.claim(id, r, ev, c.head != nil, outcomes)
+	}
+}
+
+func newRun() *run {
+	return &run{
+		nodes: map[int]*pb.Node{}, doneAt: map[int]grapnel.Revision{}, coverAt: map[int]grapnel.Revision{},
+		claims: map[string]*claim{}, events: map[string]bool{}, folded: map[string]bool{}, lost: map[int][]int64{},
+	}
+}
+
+// deleted forgets a run. Its claims and events must go in the same revision.
+func (a *Auditor) deleted(id grapnel.RunID, r *run, c *change) {
+	for _, ev := range c.claims {
+		k, _ := a.keys.ParseRun(ev.KV.Key)
+		delete(r.claims, k.ID)
+	}
+	for node := range r.claims {
+		a.violate("no ghost", id, node, "a claim outlives the deletion of its run")
+	}
+	delete(a.runs, id)
+}
+
+func (a *Auditor) events(id grapnel.RunID, r *run, c *change) {
+	folds := map[string]bool{}
+	for _, ev := range c.fold {
+		k, _ := a.keys.ParseRun(ev.KV.Key)
+		if ev.Deleted {
+			a.violate("exactly-once folding", id, k.ID, "the marker of a folded event is deleted")
+			continue
+		}
+		if r.folded[k.ID] {
+			a.violate("exactly-once folding", id, k.ID, "an event is folded twice")
+		}
+		if c.head == nil {
+			a.violate("exactly-once folding", id, k.ID, "an event is folded without writing the head")
+		}
+		if !a.owned(id) {
+			a.violate("no stale leader", id, k.ID, "an event is folded while the shard has no owner")
+		}
+		r.folded[k.ID], folds[k.ID] = true, true
+	}
+	for _, ev := range c.event {
+		k, _ := a.keys.ParseRun(ev.KV.Key)
+		switch {
+		case !ev.Deleted && r.folded[k.ID]:
+			a.violate("exactly-once folding", id, k.ID, "an event that was folded is put again")
+		case !ev.Deleted:
+			r.events[k.ID] = true
+			continue
+		case !folds[k.ID] && (c.head == nil || r.head.GetGeneration() == 0):
+			a.violate("exactly-once folding", id, k.ID, "an event vanishes unfolded")
+		}
+		delete(r.events, k.ID)
+	}
+}
