@@ -1,0 +1,68 @@
+package wfformat
+
+import "unicode/utf8"
+
+const (
+	// maxCompared bounds the comparisons made for the messages about one file.
+	maxCompared = 1 << 18
+	// maxComparedLen is the longest text, in bytes, that is compared.
+	maxComparedLen = 200
+)
+
+// speller finds what a misspelt id may have meant.
+type speller struct {
+	known    []string
+	compared int
+}
+
+// nearest returns the known text that takes the fewest insertions, deletions
+// and replacements of characters to make of s, the first of several. It is not
+// ok if that takes more than a third of s, or too many texts were compared.
+func (sp *speller) nearest(s string) (best string, ok bool) {
+	if len(s) > maxComparedLen {
+		return "", false
+	}
+	want := []rune(s)
+	within := max(2, len(want)/3) + 1 // better than this
+	for _, k := range sp.known {
+		if len(k) > maxComparedLen || abs(utf8.RuneCountInString(k)-len(want)) >= within {
+			continue
+		}
+		if sp.compared++; sp.compared > maxCompared {
+			return "", false
+		}
+		if d := distance(want, []rune(k), within); d < within {
+			best, ok, within = k, true, d
+		}
+	}
+	return best, ok
+}
+
+// distance returns the edit distance of a and b, or some number of at least
+// limit if it is not below limit.
+func distance(a, b []rune, limit int) int {
+	row := make([]int, len(b)+1) // distances of a[:i] and each b[:j]
+	for j := range row {
+		row[j] = j
+	}
+	for i := range a {
+		diagonal := row[0]
+		row[0] = i + 1
+		least := row[0]
+		for j := range b {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j+1]+1, row[j]+1)
+			least = min(least, row[j+1])
+		}
+		if least >= limit {
+			return least
+		}
+	}
+	return row[len(b)]
+}
+
+func abs(n int) int { return max(n, -n) }
