@@ -207,8 +207,8 @@ func (p *parser) lookUp(place, id string) (int, bool) {
 
 // execution reads the runtimes into p.tasks.
 func (p *parser) execution(workflow object) {
-	if _, there := workflow["execution"]; !there {
-		return
+	if _, there := workflow["execution"]; !there || len(p.ids) == 0 {
+		return // without any task, each entry would be wrong for the same reason
 	}
 	execution, ok := p.objectIn(workflow, "workflow", "execution")
 	if !ok {

@@ -114,8 +114,16 @@ func TestParseReportsEachProblemWithItsPlace(t *testing.T) {
 			`{"name": 1, "schemaVersion": 1.5, "workflow": {"specification": [], "execution": null}}`,
 			[]string{
 				"schemaVersion: must be a string, is a number", "name: must be a string, is a number",
-				"workflow.specification: must be an object, is a list", "workflow.execution: must be an object, is null",
+				"workflow.specification: must be an object, is a list",
 			},
+		},
+		"execution of the wrong type": {
+			strings.Replace(document("1.5", a, `0`), `{"tasks": [0]}`, `null`, 1),
+			[]string{"workflow.execution: must be an object, is null"},
+		},
+		"execution without specification": {
+			`{"name": "w", "schemaVersion": "1.5", "workflow": {"execution": {"tasks": [{"id": "a", "runtimeInSeconds": 1}]}}}`,
+			[]string{"workflow.specification: is missing"},
 		},
 		"top level": {`[1]`, []string{"must be an object, is a list"}},
 		"no tasks":  {document("1.5", ``, ``), []string{spec + ": there are no tasks"}},

@@ -46,8 +46,9 @@ const neverExecuted = "1970-01-01T00:00:00Z"
 // back. The same workflow gives the same bytes: the time of the execution is
 // always the Unix epoch, and its makespan is that of [Workflow.CriticalPath].
 //
-// The error is that of [Workflow.Validate] or of w; after the latter a part may
-// have been written.
+// The error is that of [Workflow.Validate], and then nothing was written, or
+// that of the writer. Ids are written as they are, though WfCommons' schema
+// allows only ASCII letters, digits and some punctuation in them.
 func (w *Workflow) Write(to io.Writer) error {
 	if err := w.Validate(); err != nil {
 		return fmt.Errorf("write workflow: %w", err)
