@@ -33,11 +33,11 @@ func (g *Graph) value(at place, s Source, parts ...*edge) *edge {
 		e.size += p.size
 		e.depth = max(e.depth, p.depth+1)
 		if e.size > MaxSources {
-			return g.invalid(at, tooManySources())
+			g.abort(at, tooManySources())
 		}
 	}
 	if e.depth > MaxSourceDepth {
-		return g.invalid(at, tooDeep())
+		g.abort(at, tooDeep())
 	}
 	return e
 }
