@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/grapnel-dev/grapnel"
 )
@@ -161,7 +162,7 @@ func (w *Workflow[In, Out]) InlineFor(n *Node) (fn InlineFunc, ok bool) {
 }
 
 // Tasks returns the tasks that the nodes run, in the order of their first use.
-func (w *Workflow[In, Out]) Tasks() []AnyTask { return append([]AnyTask(nil), w.flow().tasks...) }
+func (w *Workflow[In, Out]) Tasks() []AnyTask { return slices.Clone(w.flow().tasks) }
 
 // flow returns w without its types; of a Workflow that New didn't make, one that
 // says so.

@@ -45,6 +45,12 @@ func (m *mark) next() {
 	m.line = line + 1
 }
 
+// joined is what errors.Join returns.
+type joined interface {
+	error
+	Unwrap() []error
+}
+
 // mistakes returns the mistakes of a workflow.
 func mistakes(t *testing.T, w workflow.Any) []*workflow.BuildError {
 	t.Helper()
@@ -54,12 +60,12 @@ func mistakes(t *testing.T, w workflow.Any) []*workflow.BuildError {
 	if d, err := w.Definition(); d != nil || err == nil {
 		t.Errorf("a workflow with mistakes has definition %v, error %v", d, err)
 	}
-	joined, ok := errors.Unwrap(w.Err()).(interface{ Unwrap() []error })
+	list, ok := errors.AsType[joined](w.Err())
 	if !ok {
 		t.Fatalf("not a joined error: %v", w.Err())
 	}
 	var all []*workflow.BuildError
-	for _, err := range joined.Unwrap() {
+	for _, err := range list.Unwrap() {
 		b, ok := errors.AsType[*workflow.BuildError](err)
 		if !ok {
 			t.Fatalf("%v is no BuildError", err)
@@ -69,238 +75,266 @@ func mistakes(t *testing.T, w workflow.Any) []*workflow.BuildError {
 	return all
 }
 
-// each mistake is reported once, with the file and line of the call.
+// wrong is a call that is a mistake, by what it is called. Build marks it.
+type wrong map[string]struct {
+	want  string
+	build func(m *mark, g *workflow.Graph, in V[order])
+}
+
+func email(in V[order]) V[string] {
+	return workflow.Field(in, func(o *order) *string { return &o.Email })
+}
+
+// Each mistake is reported once, with the file and line of the call.
 func TestMistakesAreReportedWithTheirPlace(t *testing.T) {
 	t.Parallel()
-	var m mark
-	var stolen V[string]
-	workflow.New("thief", func(g *workflow.Graph, in V[string]) V[string] {
-		stolen = in
-		return in
-	})
-	build := func(f func(g *workflow.Graph, in V[order])) func(*workflow.Graph, V[order]) V[order] {
-		return func(g *workflow.Graph, in V[order]) V[order] {
-			f(g, in)
-			return in
+	for topic, calls := range map[string]wrong{
+		"values": wrongValues, "nodes": wrongNodes, "selectors": wrongSelectors,
+		"structs": wrongStructs, "types": wrongTypes, "panics": wrongPanics,
+	} {
+		for name, c := range calls {
+			t.Run(topic+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				var m mark
+				got := mistakes(t, workflow.New("w", func(g *workflow.Graph, in V[order]) V[order] {
+					c.build(&m, g, in)
+					return in
+				}))
+				if len(got) != 1 || !strings.Contains(got[0].Err.Error(), c.want) {
+					t.Fatalf("mistakes %v, want one with %q", got, c.want)
+				}
+				if !strings.HasSuffix(got[0].File, "build_test.go") || got[0].Line != m.line {
+					t.Errorf("at %s:%d, want line %d", got[0].File, got[0].Line, m.line)
+				}
+				if !errors.Is(got[0], grapnel.ErrInvalid) && !errors.Is(got[0], grapnel.ErrTooLarge) {
+					t.Errorf("%v wraps no sentinel", got[0])
+				}
+				if want := fmt.Sprintf("%s:%d: ", got[0].File, m.line); !strings.HasPrefix(got[0].Error(), want) {
+					t.Errorf("error %q does not begin with %q", got[0], want)
+				}
+			})
 		}
 	}
-	field := func(g *workflow.Graph, in V[order]) V[string] {
-		return workflow.Field(in, func(o *order) *string { return &o.Email })
-	}
-	for name, c := range map[string]struct {
-		want  string
-		build func(g *workflow.Graph, in V[order])
-	}{
-		"a value of another graph": {"input of task charge belongs to another graph, that of workflow thief", func(g *workflow.Graph, in V[order]) {
+}
+
+var wrongValues = wrong{
+	"a value of another graph": {"input of task charge belongs to another graph, that of workflow thief", func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		workflow.Do(g, charge, otherInput())
+	}},
+	"a zero value": {"input of task charge is the zero Value", func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		workflow.Do(g, charge, V[string]{})
+	}},
+	"a zero value, through a field": {"input of task charge is the zero Value", func(m *mark, g *workflow.Graph, in V[order]) {
+		f := workflow.Field(V[order]{}, func(o *order) *string { return &o.Email })
+		m.next()
+		workflow.Do(g, charge, f)
+	}},
+	"a zero value in a list": {"value 2 of list l is the zero Value", func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		workflow.Gather(g, "l", in, V[order]{})
+	}},
+	"a zero value to come after": {"what task charge comes after is the zero Value", func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		workflow.Do(g, charge, email(in), workflow.After(V[int]{}))
+	}},
+	"after nil": {"task charge comes after nil", func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		workflow.Do(g, charge, email(in), workflow.After(nil))
+	}},
+}
+
+var wrongNodes = wrong{
+	"a task twice": {"task charge: there is a node named charge already", func(m *mark, g *workflow.Graph, in V[order]) {
+		workflow.Do(g, charge, email(in))
+		m.next()
+		workflow.Do(g, charge, email(in))
+	}},
+	"an inline function twice": {"inline function f: there is a node named f already", func(m *mark, g *workflow.Graph, in V[order]) {
+		workflow.Inline(g, "f", func(o order) int { return 1 }, in)
+		m.next()
+		workflow.Inline(g, "f", func(o order) int { return 2 }, in)
+	}},
+	"an ID twice": {"choose another ID", func(m *mark, g *workflow.Graph, in V[order]) {
+		workflow.Do(g, charge, email(in), workflow.ID("x"))
+		m.next()
+		workflow.Do(g, charge, email(in), workflow.ID("x"))
+	}},
+	"a bad ID": {`node name "a b"`, func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		workflow.Do(g, charge, email(in), workflow.ID("a b"))
+	}},
+	"an empty ID": {`node name is empty`, func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		workflow.Do(g, charge, email(in), workflow.ID(""))
+	}},
+	"a bad inline name": {`inline function name "ä"`, func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		workflow.Inline(g, "ä", func(o order) int { return 1 }, in)
+	}},
+	"a bad list name": {"list name is empty", func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		workflow.Gather(g, "", in)
+	}},
+	"a nil inline function": {"inline function f: invalid: the function is nil", func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		workflow.Inline[order, int](g, "f", nil, in)
+	}},
+	"a zero task": {"zero Task", func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		workflow.Do(g, workflow.Task[order, int]{}, in)
+	}},
+	"a nil option": {"option 1 is nil", func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		workflow.Do(g, charge, email(in), nil)
+	}},
+	"a task of two types": {"task charge is one from workflow_test.order to int here and one from string to int elsewhere", func(m *mark, g *workflow.Graph, in V[order]) {
+		workflow.Do(g, charge, email(in))
+		m.next()
+		workflow.Do(g, workflow.NewTask[order, int]("charge"), in, workflow.ID("again"))
+	}},
+	"a task with two implementations": {"task f has two implementations", func(m *mark, g *workflow.Graph, in V[order]) {
+		f := func() workflow.Task[order, int] {
+			return workflow.TaskFunc("f", func(context.Context, order) (int, error) { return 1, nil })
+		}
+		workflow.Do(g, f(), in)
+		m.next()
+		workflow.Do(g, f(), in, workflow.ID("again"))
+	}},
+}
+
+var wrongSelectors = wrong{
+	"a nil selector": {"nil selector", func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		workflow.Field[order, int](in, nil)
+	}},
+	"a selector of nil": {"the selector returns nil", func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		workflow.Field(in, func(*order) *string { return nil })
+	}},
+	"a selector of something else": {"leads to no field of type string inside workflow_test.order", func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		workflow.Field(in, func(*order) *string { return new(string) })
+	}},
+	"a selector through a nil pointer": {"the selector panics on a zero workflow_test.order", func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		workflow.Field(in, func(o *order) *string { return &o.Parent.Email })
+	}},
+	"a selector into a slice": {"index out of range", func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		workflow.Field(in, func(o *order) *string { return &o.Lines[0] })
+	}},
+	"a selector of a field that JSON leaves out": {"workflow_test.order.Hidden has no place in the JSON", func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		workflow.Field(in, func(o *order) *string { return &o.Hidden })
+	}},
+	"a selector of an unexported field": {"workflow_test.order.secret has no place in the JSON", func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		workflow.Field(in, func(o *order) *string { return &o.secret })
+	}},
+	"a selector of a quoted field": {"workflow_test.order.Quoted is quoted in JSON", func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		workflow.Field(in, func(o *order) *int { return &o.Quoted })
+	}},
+	"a selector of one of two empty fields": {"workflow_test.order.A and workflow_test.order.B are empty fields at the same address", func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		workflow.Field(in, func(o *order) *workflow.None { return &o.A })
+	}},
+}
+
+var wrongStructs = wrong{
+	"a struct without function": {"struct s: nil function", func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		workflow.Struct[order](g, "s", nil)
+	}},
+	"a struct with a field set twice": {`struct s: invalid: ["email"] is set although ["email"] is set already`, func(m *mark, g *workflow.Graph, in V[order]) {
+		workflow.Struct(g, "s", func(s *workflow.Setter, o *order) {
+			workflow.Set(s, &o.Email, email(in))
 			m.next()
-			workflow.Do(g, charge, stolen)
-		}},
-		"a zero value": {"input of task charge is the zero Value", func(g *workflow.Graph, in V[order]) {
+			workflow.Set(s, &o.Email, email(in))
+		})
+	}},
+	"a struct with overlapping fields": {`["customer"] is set although ["customer" "City"] is set already`, func(m *mark, g *workflow.Graph, in V[order]) {
+		workflow.Struct(g, "s", func(s *workflow.Setter, o *order) {
+			workflow.Set(s, &o.Customer.City, email(in))
 			m.next()
-			workflow.Do(g, charge, V[string]{})
-		}},
-		"a zero value, through a field": {"input of task charge is the zero Value", func(g *workflow.Graph, in V[order]) {
-			f := workflow.Field(V[order]{}, func(o *order) *string { return &o.Email })
+			workflow.Set(s, &o.Customer, workflow.Field(in, func(o *order) *customer { return &o.Customer }))
+		})
+	}},
+	"a struct set at something else": {"leads to no field", func(m *mark, g *workflow.Graph, in V[order]) {
+		workflow.Struct(g, "s", func(s *workflow.Setter, o *order) {
 			m.next()
-			workflow.Do(g, charge, f)
-		}},
-		"a zero value in a list": {"value 2 of list l is the zero Value", func(g *workflow.Graph, in V[order]) {
+			workflow.Set(s, new(string), email(in))
+		})
+	}},
+	"a struct set at nil": {"set at a nil pointer", func(m *mark, g *workflow.Graph, in V[order]) {
+		workflow.Struct(g, "s", func(s *workflow.Setter, o *order) {
 			m.next()
-			workflow.Gather(g, "l", in, V[order]{})
-		}},
-		"a zero value to come after": {"what task charge comes after is the zero Value", func(g *workflow.Graph, in V[order]) {
+			workflow.Set(s, nil, email(in))
+		})
+	}},
+	"a struct set as a whole": {"set as a whole", func(m *mark, g *workflow.Graph, in V[order]) {
+		workflow.Struct(g, "s", func(s *workflow.Setter, o *order) {
 			m.next()
-			workflow.Do(g, charge, field(g, in), workflow.After(V[int]{}))
-		}},
-		"after nil": {"task charge comes after nil", func(g *workflow.Graph, in V[order]) {
-			m.next()
-			workflow.Do(g, charge, field(g, in), workflow.After(nil))
-		}},
-		"a task twice": {"task charge: there is a node named charge already", func(g *workflow.Graph, in V[order]) {
-			workflow.Do(g, charge, field(g, in))
-			m.next()
-			workflow.Do(g, charge, field(g, in))
-		}},
-		"an inline function twice": {"inline function f: there is a node named f already", func(g *workflow.Graph, in V[order]) {
-			workflow.Inline(g, "f", func(o order) int { return 1 }, in)
-			m.next()
-			workflow.Inline(g, "f", func(o order) int { return 2 }, in)
-		}},
-		"an ID twice": {"choose another ID", func(g *workflow.Graph, in V[order]) {
-			workflow.Do(g, charge, field(g, in), workflow.ID("x"))
-			m.next()
-			workflow.Do(g, charge, field(g, in), workflow.ID("x"))
-		}},
-		"a bad ID": {`node name "a b"`, func(g *workflow.Graph, in V[order]) {
-			m.next()
-			workflow.Do(g, charge, field(g, in), workflow.ID("a b"))
-		}},
-		"an empty ID": {`node name is empty`, func(g *workflow.Graph, in V[order]) {
-			m.next()
-			workflow.Do(g, charge, field(g, in), workflow.ID(""))
-		}},
-		"a bad inline name": {`inline function name "ä"`, func(g *workflow.Graph, in V[order]) {
-			m.next()
-			workflow.Inline(g, "ä", func(o order) int { return 1 }, in)
-		}},
-		"a bad list name": {"list name is empty", func(g *workflow.Graph, in V[order]) {
-			m.next()
-			workflow.Gather(g, "", in)
-		}},
-		"a nil inline function": {"inline function f: invalid: the function is nil", func(g *workflow.Graph, in V[order]) {
-			m.next()
-			workflow.Inline[order, int](g, "f", nil, in)
-		}},
-		"a zero task": {"zero Task", func(g *workflow.Graph, in V[order]) {
-			m.next()
-			workflow.Do(g, workflow.Task[order, int]{}, in)
-		}},
-		"a nil option": {"option 1 is nil", func(g *workflow.Graph, in V[order]) {
-			m.next()
-			workflow.Do(g, charge, field(g, in), nil)
-		}},
-		"a task of two types": {"task charge is one from workflow_test.order to int here and one from string to int elsewhere", func(g *workflow.Graph, in V[order]) {
-			workflow.Do(g, charge, field(g, in))
-			m.next()
-			workflow.Do(g, workflow.NewTask[order, int]("charge"), in, workflow.ID("again"))
-		}},
-		"a task with two implementations": {"task f has two implementations", func(g *workflow.Graph, in V[order]) {
-			f := func() workflow.Task[order, int] {
-				return workflow.TaskFunc("f", func(context.Context, order) (int, error) { return 1, nil })
-			}
-			workflow.Do(g, f(), in)
-			m.next()
-			workflow.Do(g, f(), in, workflow.ID("again"))
-		}},
-		"a nil selector": {"nil selector", func(g *workflow.Graph, in V[order]) {
-			m.next()
-			workflow.Field[order, int](in, nil)
-		}},
-		"a selector of nil": {"the selector returns nil", func(g *workflow.Graph, in V[order]) {
-			m.next()
-			workflow.Field(in, func(*order) *string { return nil })
-		}},
-		"a selector of something else": {"leads to no field of type string inside workflow_test.order", func(g *workflow.Graph, in V[order]) {
-			m.next()
-			workflow.Field(in, func(*order) *string { return new(string) })
-		}},
-		"a selector through a nil pointer": {"the selector panics on a zero workflow_test.order", func(g *workflow.Graph, in V[order]) {
-			m.next()
-			workflow.Field(in, func(o *order) *string { return &o.Parent.Email })
-		}},
-		"a selector into a slice": {"index out of range", func(g *workflow.Graph, in V[order]) {
-			m.next()
-			workflow.Field(in, func(o *order) *string { return &o.Lines[0] })
-		}},
-		"a selector of a field that JSON leaves out": {"workflow_test.order.Hidden has no place in the JSON", func(g *workflow.Graph, in V[order]) {
-			m.next()
-			workflow.Field(in, func(o *order) *string { return &o.Hidden })
-		}},
-		"a selector of an unexported field": {"workflow_test.order.secret has no place in the JSON", func(g *workflow.Graph, in V[order]) {
-			m.next()
-			workflow.Field(in, func(o *order) *string { return &o.secret })
-		}},
-		"a selector of a quoted field": {"workflow_test.order.Quoted is quoted in JSON", func(g *workflow.Graph, in V[order]) {
-			m.next()
-			workflow.Field(in, func(o *order) *int { return &o.Quoted })
-		}},
-		"a selector of one of two empty fields": {"workflow_test.order.A and workflow_test.order.B are empty fields at the same address", func(g *workflow.Graph, in V[order]) {
-			m.next()
-			workflow.Field(in, func(o *order) *workflow.None { return &o.A })
-		}},
-		"a constant that is too large": {"the limit grapnel.MaxPayload is 65536", func(g *workflow.Graph, in V[order]) {
-			m.next()
-			workflow.Const(g, strings.Repeat("x", grapnel.MaxPayload))
-		}},
-		"a constant that is no JSON": {"constant: invalid: value of type float64 cannot be encoded", func(g *workflow.Graph, in V[order]) {
-			m.next()
-			workflow.Const(g, math.NaN())
-		}},
-		"a constant of a type that is no JSON": {"constant of type chan int cannot be JSON", func(g *workflow.Graph, in V[order]) {
-			m.next()
-			workflow.Const(g, make(chan int))
-		}},
-		"an inline function to a type that is no JSON": {"inline function f: invalid: output of type func()", func(g *workflow.Graph, in V[order]) {
-			m.next()
-			workflow.Inline(g, "f", func(order) func() { return nil }, in)
-		}},
-		"a struct without function": {"struct s: nil function", func(g *workflow.Graph, in V[order]) {
-			m.next()
-			workflow.Struct[order](g, "s", nil)
-		}},
-		"a struct with a field set twice": {`struct s: invalid: ["email"] is set although ["email"] is set already`, func(g *workflow.Graph, in V[order]) {
-			workflow.Struct(g, "s", func(s *workflow.Setter, o *order) {
-				workflow.Set(s, &o.Email, field(g, in))
-				m.next()
-				workflow.Set(s, &o.Email, field(g, in))
-			})
-		}},
-		"a struct with overlapping fields": {`["customer"] is set although ["customer" "City"] is set already`, func(g *workflow.Graph, in V[order]) {
-			workflow.Struct(g, "s", func(s *workflow.Setter, o *order) {
-				workflow.Set(s, &o.Customer.City, field(g, in))
-				m.next()
-				workflow.Set(s, &o.Customer, workflow.Field(in, func(o *order) *customer { return &o.Customer }))
-			})
-		}},
-		"a struct set at something else": {"leads to no field", func(g *workflow.Graph, in V[order]) {
-			workflow.Struct(g, "s", func(s *workflow.Setter, o *order) {
-				m.next()
-				workflow.Set(s, new(string), field(g, in))
-			})
-		}},
-		"a struct set at nil": {"set at a nil pointer", func(g *workflow.Graph, in V[order]) {
-			workflow.Struct(g, "s", func(s *workflow.Setter, o *order) {
-				m.next()
-				workflow.Set(s, nil, field(g, in))
-			})
-		}},
-		"a struct set as a whole": {"set as a whole", func(g *workflow.Graph, in V[order]) {
-			workflow.Struct(g, "s", func(s *workflow.Setter, o *order) {
-				m.next()
-				workflow.Set(s, o, in)
-			})
-		}},
-		"a struct set later": {"set after its function returned", func(g *workflow.Graph, in V[order]) {
-			var kept *workflow.Setter
-			var at *string
-			workflow.Struct(g, "s", func(s *workflow.Setter, o *order) { kept, at = s, &o.Email })
-			m.next()
-			workflow.Set(kept, at, field(g, in))
-		}},
-		"a panic": {"the build function panics: oh no", func(g *workflow.Graph, in V[order]) {
+			workflow.Set(s, o, in)
+		})
+	}},
+	"a struct set later": {"set after its function returned", func(m *mark, g *workflow.Graph, in V[order]) {
+		var kept *workflow.Setter
+		var at *string
+		workflow.Struct(g, "s", func(s *workflow.Setter, o *order) { kept, at = s, &o.Email })
+		m.next()
+		workflow.Set(kept, at, email(in))
+	}},
+}
+
+var wrongTypes = wrong{
+	"a constant that is too large": {"the limit grapnel.MaxPayload is 65536", func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		workflow.Const(g, strings.Repeat("x", grapnel.MaxPayload))
+	}},
+	"a constant that is no JSON": {"constant: invalid: value of type float64 cannot be encoded", func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		workflow.Const(g, math.NaN())
+	}},
+	"a constant of a type that is no JSON": {"constant of type chan int cannot be JSON", func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		workflow.Const(g, make(chan int))
+	}},
+	"an inline function to a type that is no JSON": {"inline function f: invalid: output of type func()", func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		workflow.Inline(g, "f", func(order) func() { return nil }, in)
+	}},
+}
+
+var wrongPanics = wrong{
+	"a panic": {"the build function panics: oh no", func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		panic("oh no")
+	}},
+	"a panic of the runtime": {"the build function panics: runtime error", func(m *mark, g *workflow.Graph, in V[order]) {
+		var o *order
+		m.next()
+		o.Email = "x"
+	}},
+	"a panic of this package": {"the build function panics: workflow: nil *Graph", func(m *mark, g *workflow.Graph, in V[order]) {
+		m.next()
+		workflow.Do(nil, charge, email(in))
+	}},
+	"a panic while a struct is filled": {"the build function panics: oh no", func(m *mark, g *workflow.Graph, in V[order]) {
+		workflow.Struct(g, "s", func(s *workflow.Setter, o *order) {
 			m.next()
 			panic("oh no")
-		}},
-		"a panic of the runtime": {"the build function panics: runtime error", func(g *workflow.Graph, in V[order]) {
-			var o *order
-			m.next()
-			o.Email = "x"
-		}},
-		"a panic of this package": {"the build function panics: workflow: nil *Graph", func(g *workflow.Graph, in V[order]) {
-			m.next()
-			workflow.Do(nil, charge, field(g, in))
-		}},
-		"a panic while a struct is filled": {"the build function panics: oh no", func(g *workflow.Graph, in V[order]) {
-			workflow.Struct(g, "s", func(s *workflow.Setter, o *order) {
-				m.next()
-				panic("oh no")
-			})
-		}},
-	} {
-		m.line = 0
-		got := mistakes(t, workflow.New("w", build(c.build)))
-		if len(got) != 1 || !strings.Contains(got[0].Err.Error(), c.want) {
-			t.Errorf("%s: mistakes %v, want one with %q", name, got, c.want)
-			continue
-		}
-		if !strings.HasSuffix(got[0].File, "build_test.go") || got[0].Line != m.line {
-			t.Errorf("%s: at %s:%d, want line %d", name, got[0].File, got[0].Line, m.line)
-		}
-		if !errors.Is(got[0], grapnel.ErrInvalid) && !errors.Is(got[0], grapnel.ErrTooLarge) {
-			t.Errorf("%s: %v wraps no sentinel", name, got[0])
-		}
-		if want := fmt.Sprintf("%s:%d: ", got[0].File, m.line); !strings.HasPrefix(got[0].Error(), want) {
-			t.Errorf("%s: error %q does not begin with %q", name, got[0], want)
-		}
-	}
+		})
+	}},
+}
+
+// otherInput is the input of another workflow.
+func otherInput() (in V[string]) {
+	workflow.New("thief", func(_ *workflow.Graph, v V[string]) V[string] {
+		in = v
+		return v
+	})
+	return in
 }

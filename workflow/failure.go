@@ -80,9 +80,6 @@ func FailureOf(err error) *Failure {
 	if inner, ok := errors.AsType[*Failure](err); ok && inner != nil {
 		f = *inner
 		f.Message = strings.Replace(err.Error(), inner.Error(), inner.Message, 1)
-		if err == error(inner) {
-			f.Message = inner.Message
-		}
 	}
 	f.Message = shorten(f.Message)
 	f.Stack = shorten(f.Stack)

@@ -236,3 +236,21 @@ func TestMistakesOfWorkflowsAndContracts(t *testing.T) {
 		}
 	}
 }
+
+func TestValidateJoinsAllProblems(t *testing.T) {
+	t.Parallel()
+	for want, err := range map[string]error{
+		"priority 6|max losses -1|heartbeat -1s": workflow.Policy{Priority: 6, MaxLosses: -1, Heartbeat: -time.Second}.Validate(),
+		"retry jitter 2|retry backoff -1s":       workflow.RetryPolicy{Jitter: 2, Backoff: -time.Second}.Validate(),
+		"run time-out -1s|priority -1|queue":     workflow.RunPolicy{Timeout: -time.Second, Priority: -1, Queue: "ä"}.Validate(),
+	} {
+		for part := range strings.SplitSeq(want, "|") {
+			if !errors.Is(err, grapnel.ErrInvalid) || !strings.Contains(err.Error(), part) {
+				t.Errorf("error %v, want one with %q", err, part)
+			}
+		}
+	}
+	if err := errors.Join(workflow.Policy{}.Validate(), workflow.RetryPolicy{}.Validate(), workflow.RunPolicy{}.Validate()); err != nil {
+		t.Errorf("zero policies: %v", err)
+	}
+}

@@ -32,7 +32,7 @@ func TestHandlerPutsAFunctionBehindJSON(t *testing.T) {
 	if out, err := handler(t.Context(), []byte(" 5 ")); err != nil || string(out) != "2.5" {
 		t.Errorf("output %s, error %v", out, err)
 	}
-	if _, err := handler(t.Context(), []byte("0")); err != io.EOF {
+	if _, err := handler(t.Context(), []byte("0")); !errors.Is(err, io.EOF) {
 		t.Errorf("error %v, want the function's own", err)
 	}
 	for in, c := range map[string]struct {

@@ -98,7 +98,7 @@ func (c typeChecker) checkStruct(t reflect.Type) (where, why string) {
 			continue
 		}
 		shown++
-		if where, why := c.check(f.Type); why != "" {
+		if where, why = c.check(f.Type); why != "" {
 			return "." + f.Name + where, why
 		}
 	}
