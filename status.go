@@ -47,6 +47,19 @@ func ParseRunStatus(s string) (RunStatus, error) {
 	return 0, fmt.Errorf("%w: run status %q; one of running, cancelling, completed, failed, cancelled, timed-out", ErrInvalid, s)
 }
 
+// MarshalText returns String, so that JSON has the status as users write it.
+func (s RunStatus) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText is [ParseRunStatus].
+func (s *RunStatus) UnmarshalText(text []byte) error {
+	parsed, err := ParseRunStatus(string(text))
+	if err != nil {
+		return err
+	}
+	*s = parsed
+	return nil
+}
+
 // NodeStatus is where a node stands. The numbers are persisted and never
 // change their meaning. Whether a pending node is available, waiting or being
 // executed is derived, never stored.

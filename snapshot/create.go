@@ -70,6 +70,12 @@ func (r *Runs) Create(ctx context.Context, req CreateRequest) (h *Head, created 
 				return nil, false, err
 			}
 			mine := existing.StartOperation == req.Operation && !mutation.On(mutation.StartWithoutOperation)
+			if !mine {
+				// Another run may have taken the id of this start's run.
+				if _, err := r.passTombstone(res.Reads[1], req); err != nil {
+					return nil, false, err
+				}
+			}
 			return existing, mine, nil
 		}
 		if tombstone, err = r.passTombstone(res.Reads[1], req); err != nil {

@@ -1,0 +1,153 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/grapnel-dev/grapnel"
+	"github.com/grapnel-dev/grapnel/internal/pb"
+	"github.com/grapnel-dev/grapnel/snapshot"
+	"github.com/grapnel-dev/grapnel/store"
+	"github.com/grapnel-dev/grapnel/workflow"
+)
+
+// GetOption asks [Client.Get] for more than it returns by default.
+type GetOption func(*getSpec)
+
+type getSpec struct{ output, nodeOutputs bool }
+
+// WithOutput asks for the output of a run that has completed.
+func WithOutput() GetOption { return func(s *getSpec) { s.output = true } }
+
+// WithNodeOutputs asks for the outputs of all completed nodes, which may be
+// 64 KiB each.
+func WithNodeOutputs() GetOption { return func(s *getSpec) { s.nodeOutputs = true } }
+
+// Get returns a run with its nodes, as of one moment. Errors wrap
+// [grapnel.ErrNotFound], [grapnel.ErrCorrupt], [snapshot.ErrNewerFormat],
+// [grapnel.ErrWrongDefinition] if the run's definition is not stored,
+// [grapnel.ErrRunGone] if it is deleted while its outputs are read, or are those
+// of the store.
+func (c *Client) Get(ctx context.Context, id grapnel.RunID, o ...GetOption) (*RunInfo, error) {
+	if err := id.Validate(); err != nil {
+		return nil, err
+	}
+	var spec getSpec
+	for _, set := range o {
+		set(&spec)
+	}
+	h, claims, err := c.loadWithClaims(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return c.info(ctx, h, claims, spec)
+}
+
+func (c *Client) info(ctx context.Context, h *snapshot.Head, claims map[int]claimed, spec getSpec) (*RunInfo, error) {
+	s := h.State
+	info := &RunInfo{
+		RunSummary: summarize(h), Definition: h.Definition, Queue: h.Queue, Deadline: s.Deadline.Time(),
+		Input: orNull(h.Input), Cause: failureInfo(h.Def(), s.Cause), Nodes: nodeInfos(h, claims, c.moment()),
+	}
+	if spec.output && s.Status == grapnel.RunCompleted {
+		data, err := c.output(ctx, h)
+		if err != nil {
+			return nil, err
+		}
+		info.Output = data
+	}
+	if spec.nodeOutputs {
+		if err := c.addOutputs(ctx, h, info.Nodes); err != nil {
+			return nil, err
+		}
+	}
+	return info, nil
+}
+
+// addOutputs fills in the outputs of the completed nodes.
+func (c *Client) addOutputs(ctx context.Context, h *snapshot.Head, nodes []NodeInfo) error {
+	all := workflow.Source{Kind: workflow.SourceGather}
+	for i := range nodes {
+		if nodes[i].State == NodeCompleted {
+			all.Of = append(all.Of, workflow.Source{Kind: workflow.SourceNode, Node: i})
+		}
+	}
+	values, err := c.runs.Values(ctx, h, all)
+	if err != nil {
+		return err
+	}
+	for _, of := range all.Of {
+		data, err := values.Output(of.Node)
+		if err != nil {
+			return err
+		}
+		nodes[of.Node].Output = orNull(data)
+	}
+	return nil
+}
+
+func orNull(data []byte) json.RawMessage {
+	if len(data) == 0 {
+		return json.RawMessage("null")
+	}
+	return data
+}
+
+// loadWithClaims returns a run's head and live claims, by node, as of one
+// revision.
+func (c *Client) loadWithClaims(ctx context.Context, id grapnel.RunID) (*snapshot.Head, map[int]claimed, error) {
+	head, _, err := c.readHead(ctx, c.keys.Head(id))
+	if errors.Is(err, grapnel.ErrNotFound) {
+		return nil, nil, fmt.Errorf("run %q: %w", id, grapnel.ErrNotFound)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("get run %q: %w", id, err)
+	}
+	if s, err := snapshot.DecodeSummary(head.Value); err == nil && s.Status.Ended() {
+		h, err := c.runs.Decode(ctx, head) // it has no claims any more
+		return h, nil, err
+	}
+	// The claims sort before the head, and what comes behind it is of no
+	// interest.
+	claims := map[int]claimed{}
+	req := store.ListRequest{Prefix: c.keys.Run(id)}
+	for {
+		page, err := c.st.List(ctx, req)
+		if err != nil {
+			return nil, nil, fmt.Errorf("get run %q: %w", id, err)
+		}
+		for _, kv := range page.KVs {
+			k, ok := c.keys.ParseRun(kv.Key)
+			if !ok {
+				continue
+			}
+			switch k.Kind {
+			case "claim":
+				if i, ok := snapshot.NodeIndex(grapnel.NodeKey(k.ID)); ok {
+					claims[i] = c.decodeClaim(kv)
+				}
+			case "head":
+				h, err := c.runs.Decode(ctx, kv)
+				return h, claims, err
+			}
+		}
+		if !page.More {
+			return nil, nil, fmt.Errorf("run %q: %w", id, grapnel.ErrNotFound)
+		}
+		req.Revision, req.After = page.Revision, page.KVs[len(page.KVs)-1].Key
+	}
+}
+
+// decodeClaim returns a claim; one that does not decode still covers its node.
+func (c *Client) decodeClaim(kv store.KV) claimed {
+	v := &pb.Claim{}
+	if err := proto.Unmarshal(kv.Value, v); err != nil {
+		c.log.Warn("claim does not decode", "key", kv.Key, "error", err)
+		v = nil
+	}
+	return claimed{fence: grapnel.Fence(kv.Create), value: v}
+}

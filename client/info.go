@@ -1,0 +1,167 @@
+package client
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/grapnel-dev/grapnel"
+	"github.com/grapnel-dev/grapnel/internal/pb"
+	"github.com/grapnel-dev/grapnel/snapshot"
+	"github.com/grapnel-dev/grapnel/workflow"
+)
+
+// RunInfo is what [Client.Get] tells of a run. Times are on the clock of the
+// run's shard; the zero time is none.
+type RunInfo struct {
+	RunSummary
+	Definition string          `json:"definition"`
+	Queue      string          `json:"queue"`
+	Deadline   time.Time       `json:"deadline,omitzero"`
+	Input      json.RawMessage `json:"input"`
+	// Output is set if the run completed and the output was asked for.
+	Output json.RawMessage `json:"output,omitempty"`
+	// Cause is the first failure of a run that did not complete.
+	Cause *FailureInfo `json:"cause,omitempty"`
+	// Nodes are in the order of the definition.
+	Nodes []NodeInfo `json:"nodes"`
+}
+
+// FailureInfo is why an attempt, node or run failed.
+type FailureInfo struct {
+	// Kind is a word for programs, Message is for people.
+	Kind    string `json:"kind"`
+	Message string `json:"message"`
+	Stack   string `json:"stack,omitempty"`
+	// Node names the node where it happened; empty if it was none.
+	Node    string `json:"node,omitempty"`
+	Attempt int    `json:"attempt,omitempty"`
+}
+
+// NodeState is where a node stands, with what is derived for pending ones.
+type NodeState string
+
+// States of nodes.
+const (
+	// NodePending: what the node needs has not completed.
+	NodePending NodeState = "pending"
+	// NodeWaiting: the node's next attempt may start later.
+	NodeWaiting NodeState = "waiting"
+	// NodeAvailable: a worker may claim the node.
+	NodeAvailable NodeState = "available"
+	// NodeRunning: a live claim covers the node.
+	NodeRunning NodeState = "running"
+	// NodeCompleted, NodeFailed and NodeCancelled are final.
+	NodeCompleted NodeState = "completed"
+	NodeFailed    NodeState = "failed"
+	NodeCancelled NodeState = "cancelled"
+)
+
+// NodeInfo is what is known of a node of a run.
+type NodeInfo struct {
+	Name string `json:"name"`
+	// Task is the task or inline function.
+	Task  string    `json:"task"`
+	State NodeState `json:"state"`
+	// Attempt is the number, from 1, of the attempt that is current or was the
+	// last one.
+	Attempt int `json:"attempt"`
+	// Worker holds the claim of a running node, whose fence is Fence.
+	Worker grapnel.WorkerID `json:"worker,omitempty"`
+	Fence  grapnel.Fence    `json:"fence,omitempty"`
+	// Available is when the node became available, or when it will be.
+	Available time.Time `json:"available,omitzero"`
+	// Started is when the current or last attempt started, Finished when the
+	// node ended.
+	Started  time.Time `json:"started,omitzero"`
+	Finished time.Time `json:"finished,omitzero"`
+	// Failures and Losses count failed attempts and lost claims; LostBy names
+	// the workers whose claims were lost.
+	Failures    int          `json:"failures,omitempty"`
+	Losses      int          `json:"losses,omitempty"`
+	LostBy      []string     `json:"lost_by,omitempty"`
+	LastFailure *FailureInfo `json:"last_failure,omitempty"`
+	// Progress is what the current attempt reported last, as JSON.
+	Progress json.RawMessage `json:"progress,omitempty"`
+	// Output is set if the node completed and outputs were asked for.
+	Output json.RawMessage `json:"output,omitempty"`
+}
+
+// claimed is a claim of a run as it was listed.
+type claimed struct {
+	fence grapnel.Fence
+	value *pb.Claim
+}
+
+// nodeInfos describes the nodes of a run whose live claims are these, by node.
+func nodeInfos(h *snapshot.Head, claims map[int]claimed, now workflow.Moment) []NodeInfo {
+	def, now := h.Def(), max(now, h.State.Clock)
+	infos := make([]NodeInfo, len(def.Nodes))
+	for i := range infos {
+		n := &h.State.Nodes[i]
+		info := NodeInfo{
+			Name: def.Nodes[i].Name, Task: def.Nodes[i].Task, Attempt: n.Attempt(),
+			Available: n.Available.Time(), Started: n.Started.Time(), Finished: n.Finished.Time(),
+		}
+		if t := n.Trouble; t != nil {
+			info.Failures, info.Losses, info.LostBy = t.Failures, t.Losses, t.LostBy
+			info.LastFailure = failureInfo(def, t.Last)
+		}
+		info.State = nodeState(h.State, i, now)
+		if n.Status == grapnel.NodePending {
+			info.claimedBy(n, i, claims)
+		}
+		infos[i] = info
+	}
+	return infos
+}
+
+// nodeState is the state of a node that no claim covers.
+func nodeState(s *workflow.State, i int, now workflow.Moment) NodeState {
+	switch s.Nodes[i].Status {
+	case grapnel.NodeCompleted:
+		return NodeCompleted
+	case grapnel.NodeFailed:
+		return NodeFailed
+	case grapnel.NodeCancelled:
+		return NodeCancelled
+	}
+	switch {
+	case !s.Ready(i):
+		return NodePending
+	case s.Nodes[i].Available > now:
+		return NodeWaiting
+	}
+	return NodeAvailable
+}
+
+// claimedBy makes a pending node a running one if a live claim covers it: its
+// own, or that of the node it was chained to.
+func (info *NodeInfo) claimedBy(n *workflow.NodeState, i int, claims map[int]claimed) {
+	c, own := claims[i]
+	if !own {
+		chained, ok := claims[n.Cover.Node]
+		if !ok || n.Cover.Fence == 0 || chained.fence != n.Cover.Fence {
+			return
+		}
+		c = chained
+	}
+	info.State = NodeRunning
+	info.Worker, info.Fence = grapnel.WorkerID(c.value.GetWorker()), c.fence
+	if p := c.value.GetProgress(); json.Valid(p) {
+		info.Progress = p
+	}
+	if own {
+		info.Started = workflow.Moment(c.value.GetStarted()).Time()
+	}
+}
+
+func failureInfo(def *workflow.Definition, f *workflow.Failure) *FailureInfo {
+	if f == nil {
+		return nil
+	}
+	info := &FailureInfo{Kind: f.Kind, Message: f.Message, Stack: f.Stack, Attempt: f.Attempt}
+	if n, err := def.Node(f.Node); err == nil {
+		info.Node = n.Name
+	}
+	return info
+}
