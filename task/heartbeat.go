@@ -10,8 +10,8 @@ import (
 // Heartbeat says that the attempt is alive, which a node with a heartbeat
 // time-out needs to hear more often than that, and how far it has got: progress,
 // which is encoded as JSON and may be nil for none. Call it as often as is
-// convenient: what is written is limited to about once a second, the last
-// progress of a second being the one that is kept.
+// convenient: progress is written when it has changed and was not written within
+// the last second, so what is kept may be a second old when the attempt ends.
 //
 // It returns nil if the attempt is to go on. If it is not, because the claim was
 // lost, the run cancelled, a time-out passed or the worker is stopping, it

@@ -1,0 +1,118 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/grapnel-dev/grapnel/snapshot"
+	"github.com/grapnel-dev/grapnel/store"
+	"github.com/grapnel-dev/grapnel/workflow"
+)
+
+// inlineBudget is what the inline nodes evaluated in one application have used
+// of the room in the commit.
+type inlineBudget struct{ records, bytes int }
+
+// evaluateFreed evaluates the inline nodes among those that outcome i has freed,
+// those that become free by that, and so on. What it does not evaluate, for want
+// of the function, of an input that the head does not hold, or of room, is
+// available to everybody like a task.
+func (ed *edit) evaluateFreed(h *snapshot.Head, i int, o *outcome, freed []int, change *snapshot.Change) error {
+	for len(freed) > 0 {
+		node := freed[0]
+		freed = freed[1:]
+		changes, err := ed.evaluate(h, node, o, change)
+		switch {
+		case err != nil:
+			return err
+		case changes.Verdict != workflow.Applied:
+			ed.steps[i].freed = append(ed.steps[i].freed, node)
+		default:
+			freed = append(freed, changes.Freed...)
+		}
+	}
+	return nil
+}
+
+// evaluate evaluates an inline node and applies its outcome under the fence of
+// the one that freed it. The verdict is not [workflow.Applied] if it did not.
+func (ed *edit) evaluate(h *snapshot.Head, node int, o *outcome, change *snapshot.Change) (workflow.Changes, error) {
+	def := h.Def()
+	if def.Nodes[node].Kind != workflow.KindInline || !h.State.Ready(node) ||
+		ed.budget.records >= maxInlined || ed.budget.bytes >= maxInlineOutput {
+		return workflow.Changes{}, nil
+	}
+	fn, ok := ed.s.w.reg.inline(def, node)
+	if !ok {
+		return workflow.Changes{}, nil
+	}
+	in, err := def.Nodes[node].Input.Eval(snapshot.InHead(h))
+	if errors.Is(err, snapshot.ErrNotInHead) {
+		return workflow.Changes{}, nil
+	}
+	var out []byte
+	if err == nil {
+		out, err = fn(in)
+	} else {
+		err = badInput(err)
+	}
+	var changes workflow.Changes
+	if err == nil {
+		ev := workflow.NodeCompleted{Node: node, Fence: o.fence(), Started: o.now, Now: o.now}
+		ops := ed.s.w.runs.PutOutput(h, node, out, &ev)
+		if changes, err = h.Advance(ev); changes.Verdict == workflow.Applied {
+			change.Ops = append(change.Ops, ops...)
+			ed.count(ops, out)
+		}
+	} else {
+		f := workflow.FailureOf(err)
+		f.Permanent = true
+		changes, err = h.Advance(workflow.AttemptFailed{
+			Node: node, Fence: o.fence(), Attempt: h.State.Nodes[node].Attempt(), Started: o.now, Now: o.now, Failure: *f,
+		})
+	}
+	if err != nil {
+		return changes, fmt.Errorf("%w: %w", errProtocol, err)
+	}
+	return changes, nil
+}
+
+func (ed *edit) count(ops []store.Op, out []byte) {
+	ed.budget.records += len(ops)
+	ed.budget.bytes += len(out)
+}
+
+// badInput is the failure of a node whose input cannot be made.
+func badInput(err error) *workflow.Failure {
+	f := workflow.FailureOf(err)
+	f.Kind, f.Permanent = workflow.KindBadInput, true
+	return f
+}
+
+// chain lets the claim of outcome i cover the node that the outcome has freed,
+// if that is the only one and the worker can go on with it at once.
+func (ed *edit) chain(h *snapshot.Head, i int, o *outcome) error {
+	st := &ed.steps[i]
+	if !st.chains || len(st.freed) != 1 || !ed.goesOn(h, o, st.freed[0]) {
+		ed.freed = append(ed.freed, st.freed...)
+		return nil
+	}
+	next := st.freed[0]
+	changes, err := h.Advance(workflow.NodeCovered{Node: next, By: o.by, Fence: o.fence(), Now: o.now})
+	if err != nil {
+		return fmt.Errorf("%w: %w", errProtocol, err)
+	}
+	if changes.Verdict == workflow.Applied {
+		st.keep, ed.verdicts[i].next = true, next
+	}
+	return nil
+}
+
+// goesOn reports whether the worker goes on with a node under the claim of an
+// outcome. Claims of nodes with a heartbeat time-out have leases of their own,
+// which are made for that node alone.
+func (ed *edit) goesOn(h *snapshot.Head, o *outcome, node int) bool {
+	def := h.Def()
+	return !ed.alone && h.State.Ready(node) && h.State.Nodes[node].Available <= h.State.Clock &&
+		def.Nodes[o.by].Policy.Heartbeat == 0 && def.Nodes[node].Policy.Heartbeat == 0 && ed.s.canRun(def, node)
+}

@@ -1,0 +1,2 @@
+// Package worker executes nodes.
+package worker

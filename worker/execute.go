@@ -1,0 +1,286 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/grapnel-dev/grapnel"
+	"github.com/grapnel-dev/grapnel/claim"
+	"github.com/grapnel-dev/grapnel/internal/mutation"
+	"github.com/grapnel-dev/grapnel/snapshot"
+	"github.com/grapnel-dev/grapnel/store"
+	"github.com/grapnel-dev/grapnel/workflow"
+)
+
+// offer is a hint that a node is available.
+type offer struct {
+	nodeRef
+	definition string
+	attempt    int
+	cover      workflow.Cover
+}
+
+// enqueue keeps an offer until a slot is free. It drops what there is no room
+// for, and what waits already: offers are hints and are made again.
+func (s *session) enqueue(o offer) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.queued[o.nodeRef]; ok || s.draining.Load() {
+		return false
+	}
+	select {
+	case s.offers <- o:
+		s.queued[o.nodeRef] = struct{}{}
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *session) unqueue(o offer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.queued, o.nodeRef)
+}
+
+// dispatch gives each offer a slot, until ctx ends.
+func (s *session) dispatch(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case o := <-s.offers:
+			select {
+			case <-ctx.Done():
+				return
+			case s.w.slots <- struct{}{}:
+				sl := &slot{w: s.w, users: 1}
+				s.work.Go(func() { s.execute(o, sl) })
+			}
+		}
+	}
+}
+
+// execution is a claim and the node that is being executed under it: the one
+// claimed, then, in a chain, the ones that follow it.
+type execution struct {
+	s     *session
+	ref   runRef
+	claim *claim.Claim
+	by    int // the node whose claim it is
+	slot  *slot
+	log   hclog.Logger // with the run and the fence
+	with  *committer
+
+	node    int
+	head    *snapshot.Head  // as it was when the node was claimed or covered; not modified
+	started workflow.Moment // when that was, on the shard's clock
+	since   time.Time       // and on the monotonic one
+}
+
+// execute claims what is offered and executes it, and what follows it.
+func (s *session) execute(o offer, sl *slot) {
+	defer sl.release()
+	e := s.claim(o, sl)
+	s.unqueue(o)
+	if e == nil {
+		return
+	}
+	defer s.forget(e)
+	if why := s.unfit(e, o); why != "" {
+		e.log.Debug("claimed node is not to be executed", "node", o.node, "reason", why)
+		e.release()
+		return
+	}
+	for e.step() {
+		if s.draining.Load() {
+			e.release()
+			return
+		}
+	}
+}
+
+// claim claims what is offered. It returns nil if that is not to be had.
+func (s *session) claim(o offer, sl *slot) *execution {
+	ctx := s.Context()
+	log := s.log.With("run", o.run)
+	def, err := s.w.runs.Definitions().Get(ctx, o.definition)
+	if err != nil {
+		log.Warn("offered node not claimed", "node", o.node, "error", err)
+		return nil
+	}
+	if o.node < 0 || o.node >= len(def.Nodes) || !s.canRun(def, o.node) {
+		log.Debug("offered node cannot be executed here", "node", o.node)
+		return nil
+	}
+	e := &execution{s: s, ref: o.runRef, by: o.node, node: o.node, slot: sl, started: s.clock.now(), since: time.Now()}
+	t := claim.Target{
+		Run: o.run, Instance: o.instance, Node: snapshot.NodeKey(o.node), Attempt: o.attempt, Started: int64(e.started),
+	}
+	if o.cover.Fence != 0 {
+		t.CoverNode, t.CoverFence = snapshot.NodeKey(o.cover.Node), o.cover.Fence
+	}
+	c, kv, err := s.Acquire(ctx, t, s.leaseFor(&def.Nodes[o.node].Policy))
+	switch {
+	case errors.Is(err, claim.ErrTaken), errors.Is(err, grapnel.ErrRunGone), errors.Is(err, claim.ErrLost):
+		log.Debug("offered node not claimed", "node", o.node, "error", err)
+		return nil
+	case err != nil:
+		log.Warn("offered node not claimed", "node", o.node, "error", err)
+		return nil
+	}
+	e.claim, e.log = c, log.With("fence", c.Fence())
+	if e.head, err = s.w.runs.Decode(ctx, kv); err != nil {
+		e.log.Error("claimed node given back: the run cannot be read", "node", o.node, "error", err)
+		e.release()
+		e.close()
+		return nil
+	}
+	s.remember(e)
+	return e
+}
+
+// canRun reports whether the worker can execute node i of def.
+func (s *session) canRun(def *workflow.Definition, i int) bool {
+	_, ok := s.w.reg.handler(def, i)
+	return ok && s.profile.Lacks(def, i) == ""
+}
+
+// leaseFor returns the TTL of the lease that the claim of a node with this policy
+// has to itself, or zero for the session's. Its trusted part outlasts the
+// heartbeat time-out by a margin, in which the time-out is committed.
+func (s *session) leaseFor(p *workflow.Policy) time.Duration {
+	if p.Heartbeat == 0 {
+		return 0
+	}
+	return p.Heartbeat + 2*s.Margin()
+}
+
+// unfit says why the node that was claimed must not be executed, or "". What was
+// offered may be long past; what counts is the head as of the claim.
+func (s *session) unfit(e *execution, o offer) string {
+	h := e.head
+	switch {
+	case h.Instance != o.instance || h.Definition != o.definition:
+		return "it is another run"
+	case s.draining.Load():
+		return "the worker is draining"
+	case !h.State.Ready(o.node) && !(mutation.On(mutation.CancelStillStarts) && h.State.Status == grapnel.RunCancelling):
+		return "it is not ready"
+	}
+	n := &h.State.Nodes[o.node]
+	if n.Available > max(s.clock.now(), h.State.Clock) {
+		return "its time has not come"
+	}
+	if n.Cover.Fence == 0 || n.Cover == o.cover {
+		return ""
+	}
+	// Covered since it was offered. A claim that is gone by now is gone for good.
+	kv, err := s.w.cfg.Store.Get(s.Context(), s.w.keys.Claim(h.Run, snapshot.NodeKey(n.Cover.Node)))
+	switch {
+	case errors.Is(err, grapnel.ErrNotFound):
+		return ""
+	case err != nil:
+		return fmt.Sprintf("the claim that may cover it is not known: %v", err)
+	case kv.Create == grapnel.Revision(n.Cover.Fence):
+		return "another claim covers it"
+	}
+	return ""
+}
+
+func (s *session) remember(e *execution) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.active[e.claimRef()] = e
+	e.with = s.committers[e.ref]
+	if e.with == nil {
+		e.with = &committer{s: s}
+		s.committers[e.ref] = e.with
+	}
+	e.with.users++
+}
+
+func (s *session) forget(e *execution) {
+	s.mu.Lock()
+	delete(s.active, e.claimRef())
+	if e.with.users--; e.with.users == 0 {
+		delete(s.committers, e.ref)
+	}
+	s.mu.Unlock()
+	e.close()
+}
+
+func (e *execution) claimRef() claimRef { return claimRef{e.ref.run, e.by, e.claim.Fence()} }
+
+// trusted reports whether the claim can be relied on now. A process that was
+// stopped may ask before its timers have fired.
+func (e *execution) trusted() bool {
+	if e.claim.Context().Err() != nil || !e.s.Trusted() {
+		return false
+	}
+	return time.Now().Before(e.claim.Until()) || mutation.On(mutation.TrustExpiredLease)
+}
+
+// step executes the node and commits its outcome. It reports whether the head
+// has another node for the execution to go on with.
+func (e *execution) step() bool {
+	log := e.log.With("node", e.node)
+	r := e.attempt(log)
+	switch r.kind {
+	case nothing:
+		log.Info("execution ended without an outcome", "reason", r.why)
+		return false
+	case giveBack:
+		log.Info("node given back", "reason", r.why)
+		e.release()
+		return false
+	}
+	v := e.with.submit(&outcome{
+		e: e, node: e.node, by: e.by, started: e.started, now: max(e.s.clock.now(), e.started),
+		output: r.output, failure: r.failure, random: e.s.w.cfg.Random(), done: make(chan verdict, 1),
+	})
+	switch v.kind {
+	case committed:
+		log.Debug("outcome committed", "failed", r.failure != nil)
+	case discarded:
+		log.Warn("outcome discarded", "reason", v.why)
+	case undone:
+		log.Error("outcome cannot be committed; node given back", "error", v.why)
+		e.release()
+	}
+	if v.next < 0 {
+		return false
+	}
+	e.node, e.head, e.started, e.since = v.next, v.head, v.started, v.since
+	return true
+}
+
+// release gives the node back. It tries for as long as the session lasts, for a
+// claim must not stay that nobody executes.
+func (e *execution) release() {
+	ctx := e.s.Context()
+	for pause := (store.Pause{}); ; {
+		err := e.claim.Release(ctx)
+		if err == nil {
+			return
+		}
+		if pause.Wait(ctx) != nil {
+			return
+		}
+		e.log.Warn("claim not released; trying again", "error", err)
+	}
+}
+
+// close ends the claim's context and its own lease, if it has one. By then the
+// claim's key is deleted or lost.
+func (e *execution) close() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.s.Context()), e.s.Margin())
+	defer cancel()
+	if err := e.claim.Close(ctx); err != nil {
+		e.log.Warn("lease of a claim not revoked; it runs out", "error", err)
+	}
+}
