@@ -139,6 +139,14 @@ type (
 		Twin1
 		Twin2
 	}
+	tagWins struct {
+		byTag
+		byName
+	}
+	byTag struct {
+		T string `json:"Same"`
+	}
+	byName struct{ Same string }
 	Twin1  struct{ Common }
 	Twin2  struct{ Common }
 	Common struct{ C int }
@@ -160,8 +168,10 @@ func TestFieldsWithoutPlaceInJSONAreRefused(t *testing.T) {
 	refuseField(t, func(v *tricky) *int { return &v.Arr[1] }, "leads to no field of type int")
 	refuseField(t, func(v **inner) *int64 { return &(*v).X }, "use workflow.Inline")
 	refuseField(t, func(v *inner) *struct{} { return new(struct{}) }, "leads to no field")
+	refuseField(t, func(v *tagWins) *string { return &v.byName.Same }, "tagWins.byName.Same has no place")
 	// Not hidden ones of the same structs are found.
 	checkField(t, "not hidden", func(v *clash) *string { return &v.Left }, "l")
+	checkField(t, "the one with a tag of two", func(v *tagWins) *string { return &v.T }, "t")
 	checkField(t, "hiding", func(v *shadow) *string { return &v.Title }, "t")
 	checkField(t, "promoted next to own JSON", func(v *outer) *uint8 { return &v.E }, 8)
 }
