@@ -126,6 +126,10 @@ func (k Keys) Processed(s Shard) string { return k.AllProcessed() + s.String() }
 // AllProcessed is what the keys of [Keys.Processed] begin with.
 func (k Keys) AllProcessed() string { return k.root + "processed/" }
 
+// Barrier is a key that a coordinator puts among the keys of runs, without
+// being one of them, so as to see when its watch has got that far.
+func (k Keys) Barrier(member string) string { return k.Runs() + "barrier/" + Escape(member) }
+
 // Definitions is what definitions begin with.
 func (k Keys) Definitions() string { return k.root + "definition/" }
 
