@@ -62,8 +62,9 @@ type Claim struct {
 	unhook func() bool
 
 	mu    sync.Mutex
-	value *pb.Claim     // guarded by mu
-	own   *lease.Keeper // guarded by mu; nil while the session's lease is used
+	value *pb.Claim        // guarded by mu
+	mod   grapnel.Revision // guarded by mu; the key's, as this process knows it
+	own   *lease.Keeper    // guarded by mu; nil while the session's lease is used
 }
 
 // Acquire claims a node under the session's lease, or, with a ttl, under a lease
@@ -80,7 +81,7 @@ func (s *Session) Acquire(ctx context.Context, t Target, ttl time.Duration) (*Cl
 	c := &Claim{s: s, run: t.Run, node: t.Node, key: s.keys.Claim(t.Run, t.Node)}
 	id := s.ID()
 	if ttl > 0 {
-		own, err := lease.Grant(context.WithoutCancel(ctx), s.st, ttl, min(s.Margin(), ttl/4), ErrLost, s.log)
+		own, err := lease.GrantUnder(ctx, s.Context(), s.st, ttl, min(s.Margin(), ttl/4), ErrLost, s.log)
 		if err != nil {
 			return nil, store.KV{}, fmt.Errorf("claim node %s of run %q: %w", t.Node, t.Run, err)
 		}
@@ -94,6 +95,7 @@ func (s *Session) Acquire(ctx context.Context, t Target, ttl time.Duration) (*Cl
 		err = fmt.Errorf("claim node %s of run %q: %w", t.Node, t.Run, err)
 		return nil, store.KV{}, errors.Join(err, c.revoke(ctx))
 	}
+	c.mod = grapnel.Revision(c.fence)
 	c.ctx, c.cancel = context.WithCancelCause(s.Context())
 	c.hook()
 	return c, head, nil
@@ -199,7 +201,7 @@ func (c *Claim) refused(reads []store.Read, t Target, mod grapnel.Revision) erro
 	case claim.Found:
 		v := &pb.Claim{}
 		if err := proto.Unmarshal(claim.KV.Value, v); err != nil {
-			return fmt.Errorf("%w: key %q: %v", grapnel.ErrCorrupt, claim.KV.Key, err)
+			return fmt.Errorf("%w: key %q: %w", grapnel.ErrCorrupt, claim.KV.Key, err)
 		}
 		return &TakenError{Run: t.Run, Node: t.Node, Worker: grapnel.WorkerID(v.Worker)}
 	case session.KV.Mod != mod:

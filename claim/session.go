@@ -99,7 +99,7 @@ func Open(ctx context.Context, cfg SessionConfig) (*Session, error) {
 	s := &Session{st: cfg.Store, keys: cfg.Keys, key: cfg.Keys.Worker(me), me: me, log: cfg.Logger, Keeper: k}
 	s.profile = proto.CloneOf(cfg.Profile)
 	if err := s.write(ctx, func(*pb.Worker) {}); err != nil {
-		return nil, errors.Join(fmt.Errorf("open session of worker %s: %w", me, err), s.Revoke(context.WithoutCancel(ctx)))
+		return nil, errors.Join(fmt.Errorf("open session of worker %s: %w", me, err), revoke(ctx, s.Keeper))
 	}
 	return s, nil
 }

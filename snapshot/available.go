@@ -71,7 +71,7 @@ func (r *Runs) FindAvailable(ctx context.Context, shards []store.Shard, worker *
 	slices.SortStableFunc(found, func(a, b Candidate) int {
 		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Since, b.Since))
 	})
-	return found[:min(limit, len(found))], nil
+	return found[:min(max(limit, 0), len(found))], nil
 }
 
 // scan calls visit for each run of a shard that has something ready, with its

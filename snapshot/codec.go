@@ -46,7 +46,7 @@ func DecodeHead(kv store.KV) (*Head, error) {
 	}
 	m := &pb.Head{}
 	if err := proto.Unmarshal(kv.Value[summarySize:], m); err != nil {
-		return nil, fmt.Errorf("%w: key %q at revision %d: %v", grapnel.ErrCorrupt, kv.Key, kv.Mod, err)
+		return nil, fmt.Errorf("%w: key %q at revision %d: %w", grapnel.ErrCorrupt, kv.Key, kv.Mod, err)
 	}
 	if m.NodeCount > workflow.MaxNodes {
 		return nil, fmt.Errorf("%w: key %q at revision %d: %d nodes", grapnel.ErrCorrupt, kv.Key, kv.Mod, m.NodeCount)
@@ -62,6 +62,9 @@ func DecodeHead(kv store.KV) (*Head, error) {
 		i := int(n.Index)
 		if i <= last || i >= len(s.Nodes) {
 			return nil, fmt.Errorf("%w: key %q at revision %d: node %d is out of order or range", grapnel.ErrCorrupt, kv.Key, kv.Mod, i)
+		}
+		if n.Status > uint32(grapnel.NodeCancelled) {
+			return nil, fmt.Errorf("%w: key %q at revision %d: node %d has status %d", grapnel.ErrCorrupt, kv.Key, kv.Mod, i, n.Status)
 		}
 		last = i
 		nodeFromPB(&s.Nodes[i], n, s.Started)

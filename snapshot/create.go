@@ -3,6 +3,7 @@ package snapshot
 import (
 	"context"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/internal/mutation"
@@ -45,64 +46,45 @@ func (r *Runs) Create(ctx context.Context, req CreateRequest) (h *Head, created 
 	if err != nil {
 		return nil, false, err
 	}
-	headKey, endedKey := r.keys.Head(req.Run), r.keys.Ended(req.Run)
-	var tombstone grapnel.Revision
-	for {
-		t := store.Txn{
-			If:   []store.Guard{store.Absent(headKey)},
-			Then: []store.Op{store.Put(headKey, value, 0)},
-			Else: []store.Op{store.Get(headKey), store.Get(endedKey)},
-		}
-		if !mutation.On(mutation.StartWithoutTombstone) {
-			t.If = append(t.If, store.ModIs(endedKey, tombstone))
-		}
-		res, err := store.Settle(ctx, r.st, t)
-		if err != nil {
-			return nil, false, fmt.Errorf("start run %q: %w", req.Run, err)
-		}
-		if res.Succeeded {
-			h.Instance, h.Mod = res.Revision, res.Revision
-			return h, true, nil
-		}
-		if found := res.Reads[0]; found.Found {
-			existing, err := r.decode(ctx, found.KV)
-			if err != nil {
-				return nil, false, err
-			}
-			mine := existing.StartOperation == req.Operation && !mutation.On(mutation.StartWithoutOperation)
-			if !mine {
-				// Another run may have taken the id of this start's run.
-				if _, err := r.passTombstone(res.Reads[1], req); err != nil {
-					return nil, false, err
-				}
-			}
-			return existing, mine, nil
-		}
-		if tombstone, err = r.passTombstone(res.Reads[1], req); err != nil {
-			return nil, false, err
-		}
+	headKey, endedKey := r.keys.Head(req.Run), r.keys.Ended(req.Run, req.Operation)
+	t := store.Txn{
+		If:   []store.Guard{store.Absent(headKey)},
+		Then: []store.Op{store.Put(headKey, value, 0)},
+		Else: []store.Op{store.Get(headKey), store.Get(endedKey)},
 	}
-}
-
-// passTombstone returns the revision of somebody else's tombstone, for the
-// guard of the next try: a value compare would fail where there is none.
-func (r *Runs) passTombstone(read store.Read, req CreateRequest) (grapnel.Revision, error) {
-	if !read.Found {
-		return 0, nil
+	if !mutation.On(mutation.StartWithoutTombstone) {
+		// The one absence that is safe to ask for again: whatever makes the head
+		// absent once this start was applied leaves the tombstone.
+		t.If = append(t.If, store.Absent(endedKey))
 	}
-	t, err := decodeTombstone(read.KV)
+	res, err := store.Settle(ctx, r.st, t)
 	if err != nil {
-		return 0, err
+		return nil, false, fmt.Errorf("start run %q: %w", req.Run, err)
 	}
-	if t.StartOperation == string(req.Operation) {
-		return 0, fmt.Errorf("start run %q: it was started and has been deleted since: %w", req.Run, grapnel.ErrRunGone)
+	if res.Succeeded {
+		h.Instance, h.Mod = res.Revision, res.Revision
+		return h, true, nil
 	}
-	return read.KV.Mod, nil
+	if res.Reads[1].Found {
+		return nil, false, fmt.Errorf("start run %q: it was started and has been deleted since: %w", req.Run, grapnel.ErrRunGone)
+	}
+	existing, err := r.decode(ctx, res.Reads[0].KV)
+	if err != nil {
+		return nil, false, err
+	}
+	mine := existing.StartOperation == req.Operation && !mutation.On(mutation.StartWithoutOperation)
+	return existing, mine, nil
 }
 
 func (req *CreateRequest) validate() error {
 	if err := req.Run.Validate(); err != nil {
 		return err
+	}
+	if req.Definition == nil || req.Definition.Hash() == "" {
+		return fmt.Errorf("%w: run %q without a sealed definition", grapnel.ErrInvalid, req.Run)
+	}
+	if req.Operation == "" {
+		return fmt.Errorf("%w: start of run %q without an operation id", grapnel.ErrInvalid, req.Run)
 	}
 	if req.Priority < 0 || req.Priority > 5 {
 		return fmt.Errorf("%w: priority %d of run %q; it is 1 (first) to 5, or 0 for the workflow's", grapnel.ErrInvalid, req.Priority, req.Run)
@@ -111,6 +93,9 @@ func (req *CreateRequest) validate() error {
 	for k, v := range req.Labels {
 		if err := grapnel.ValidateName("label", k); err != nil {
 			return err
+		}
+		if !utf8.ValidString(v) {
+			return fmt.Errorf("%w: label %s of run %q is not UTF-8", grapnel.ErrInvalid, k, req.Run)
 		}
 		size += len(k) + len(v)
 	}

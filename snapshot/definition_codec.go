@@ -44,10 +44,13 @@ func EncodeDefinition(d *workflow.Definition) ([]byte, error) {
 func DecodeDefinition(value []byte) (*workflow.Definition, error) {
 	m := &pb.Definition{}
 	if err := proto.Unmarshal(value, m); err != nil {
-		return nil, fmt.Errorf("%w: definition: %v", grapnel.ErrCorrupt, err)
+		return nil, fmt.Errorf("%w: definition: %w", grapnel.ErrCorrupt, err)
 	}
-	if m.Format > definitionFormat {
+	switch {
+	case m.Format > definitionFormat:
 		return nil, fmt.Errorf("%w: definition in format %d", ErrNewerFormat, m.Format)
+	case m.Format < definitionFormat:
+		return nil, fmt.Errorf("%w: definition in format %d", grapnel.ErrCorrupt, m.Format)
 	}
 	d := &workflow.Definition{
 		Name: m.Name, Version: m.Version, InType: m.InType, OutType: m.OutType, Output: sourceFromPB(m.Output),
@@ -67,7 +70,7 @@ func DecodeDefinition(value []byte) (*workflow.Definition, error) {
 		}
 	}
 	if err := d.Seal(); err != nil {
-		return nil, fmt.Errorf("%w: definition: %v", grapnel.ErrCorrupt, err)
+		return nil, fmt.Errorf("%w: definition: %w", grapnel.ErrCorrupt, err)
 	}
 	return d, nil
 }

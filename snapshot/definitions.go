@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/grapnel-dev/grapnel"
@@ -23,20 +24,27 @@ type Definitions struct {
 	keys store.Keys
 
 	mu     sync.Mutex
-	known  map[string]*workflow.Definition // guarded by mu
-	stored map[string]bool                 // guarded by mu; those this process has put or seen as they are here
+	known  map[string]known // guarded by mu, by hash
+	stored map[string]bool  // guarded by mu; those this process has put or seen as they are here
+}
+
+// known is a definition as of the revision that put it: an answer that comes
+// late must not bring older policies back.
+type known struct {
+	def *workflow.Definition
+	mod grapnel.Revision
 }
 
 // NewDefinitions returns the definitions of a namespace.
 func NewDefinitions(st store.Store, keys store.Keys) *Definitions {
-	return &Definitions{st: st, keys: keys, known: map[string]*workflow.Definition{}, stored: map[string]bool{}}
+	return &Definitions{st: st, keys: keys, known: map[string]known{}, stored: map[string]bool{}}
 }
 
 // Get returns the definition with this hash. If it is not stored the error
 // wraps [grapnel.ErrWrongDefinition].
 func (d *Definitions) Get(ctx context.Context, hash string) (*workflow.Definition, error) {
 	d.mu.Lock()
-	def := d.known[hash]
+	def := d.known[hash].def
 	d.mu.Unlock()
 	if def != nil {
 		return def, nil
@@ -53,11 +61,11 @@ func (d *Definitions) Get(ctx context.Context, hash string) (*workflow.Definitio
 
 // Learn takes in a definition as it was listed or watched.
 func (d *Definitions) Learn(kv store.KV) error {
-	rest, ok := bytes.CutPrefix([]byte(kv.Key), []byte(d.keys.Definitions()))
+	hash, ok := strings.CutPrefix(kv.Key, d.keys.Definitions())
 	if !ok {
 		return fmt.Errorf("%w: %q is no definition's key", grapnel.ErrInvalid, kv.Key)
 	}
-	_, err := d.learn(string(rest), kv)
+	_, err := d.learn(hash, kv)
 	return err
 }
 
@@ -69,10 +77,17 @@ func (d *Definitions) learn(hash string, kv store.KV) (*workflow.Definition, err
 	if def.Hash() != hash {
 		return nil, fmt.Errorf("%w: key %q holds definition %s", grapnel.ErrCorrupt, kv.Key, def.Hash())
 	}
+	return d.remember(hash, def, kv.Mod), nil
+}
+
+// remember takes note of a definition and returns the newest one.
+func (d *Definitions) remember(hash string, def *workflow.Definition, mod grapnel.Revision) *workflow.Definition {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.known[hash] = def
-	return def, nil
+	if mod >= d.known[hash].mod {
+		d.known[hash] = known{def, mod}
+	}
+	return d.known[hash].def
 }
 
 // Ensure stores def if it is not stored, or stored with other policies; it does
@@ -98,15 +113,19 @@ func (d *Definitions) Ensure(ctx context.Context, def *workflow.Definition) erro
 	if err != nil && !errors.Is(err, grapnel.ErrNotFound) {
 		return fmt.Errorf("store definition of workflow %s: %w", def.Name, err)
 	}
+	mod := kv.Mod
 	if err != nil || !bytes.Equal(kv.Value, value) {
 		// Whoever writes last announces the policies; that is harmless to repeat.
 		t := store.Txn{Then: []store.Op{store.Put(key, value, 0)}}
-		if _, err := store.Settle(ctx, d.st, t); err != nil {
+		res, err := store.Settle(ctx, d.st, t)
+		if err != nil {
 			return fmt.Errorf("store definition of workflow %s: %w", def.Name, err)
 		}
+		mod = res.Revision
 	}
+	d.remember(hash, def, mod)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.known[hash], d.stored[hash] = def, true
+	d.stored[hash] = true
 	return nil
 }

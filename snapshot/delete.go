@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/internal/pb"
 	"github.com/grapnel-dev/grapnel/store"
@@ -30,35 +28,36 @@ const (
 // a guard does not hold, [grapnel.ErrUnknown], or are those of the store. A run
 // that is gone is no error.
 func (r *Runs) Delete(ctx context.Context, h *Head, guards ...store.Guard) error {
-	lease, err := r.tombstoneLease(ctx)
-	if err != nil {
-		return fmt.Errorf("delete run %q: %w", h.Run, err)
-	}
 	value, err := deterministic.Marshal(&pb.Tombstone{StartOperation: string(h.StartOperation), Instance: int64(h.Instance)})
 	if err != nil {
 		return fmt.Errorf("delete run %q: %w", h.Run, err)
 	}
 	key := r.keys.Head(h.Run)
-	t := store.Txn{
-		If: append([]store.Guard{store.ModIs(key, h.Mod)}, guards...),
-		Then: []store.Op{
-			store.DeletePrefix(r.keys.Run(h.Run)),
-			store.DeletePrefix(r.keys.Records(h.Run)),
-			store.Put(r.keys.Ended(h.Run), value, lease),
-		},
-		Else: []store.Op{store.Get(key)},
+	for {
+		lease, err := r.tombstoneLease(ctx)
+		if err != nil {
+			return fmt.Errorf("delete run %q: %w", h.Run, err)
+		}
+		res, err := store.Settle(ctx, r.st, store.Txn{
+			If: append([]store.Guard{store.ModIs(key, h.Mod)}, guards...),
+			Then: []store.Op{
+				store.DeletePrefix(r.keys.Run(h.Run)),
+				store.DeletePrefix(r.keys.Records(h.Run)),
+				store.Put(r.keys.Ended(h.Run, h.StartOperation), value, lease),
+			},
+			Else: []store.Op{store.Get(key)},
+		})
+		switch {
+		case errors.Is(err, store.ErrLeaseNotFound):
+			r.dropTombstoneLease(lease)
+		case err != nil:
+			return fmt.Errorf("delete run %q: %w", h.Run, err)
+		case res.Succeeded, !res.Reads[0].Found, res.Reads[0].KV.Create != h.Instance:
+			return nil
+		default:
+			return fmt.Errorf("delete run %q: %w", h.Run, grapnel.ErrConflict)
+		}
 	}
-	res, err := store.Settle(ctx, r.st, t)
-	if errors.Is(err, store.ErrLeaseNotFound) {
-		r.dropTombstoneLease(lease)
-	}
-	if err != nil {
-		return fmt.Errorf("delete run %q: %w", h.Run, err)
-	}
-	if res.Succeeded || !res.Reads[0].Found || res.Reads[0].KV.Create != h.Instance {
-		return nil
-	}
-	return fmt.Errorf("delete run %q: %w", h.Run, grapnel.ErrConflict)
 }
 
 // tombstoneLease returns a lease that lasts at least [TombstoneLife] from now.
@@ -84,12 +83,4 @@ func (r *Runs) dropTombstoneLease(id store.LeaseID) {
 	if r.tombstones == id {
 		r.tombstones = 0
 	}
-}
-
-func decodeTombstone(kv store.KV) (*pb.Tombstone, error) {
-	t := &pb.Tombstone{}
-	if err := proto.Unmarshal(kv.Value, t); err != nil {
-		return nil, fmt.Errorf("%w: key %q: %v", grapnel.ErrCorrupt, kv.Key, err)
-	}
-	return t, nil
 }

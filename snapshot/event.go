@@ -2,7 +2,9 @@ package snapshot
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -31,43 +33,67 @@ type RunEvent struct {
 
 // Send puts an event into the mailbox of the run that h was read from. When it
 // returns nil the event is folded before the run ends. Sending the same event
-// again is harmless. Errors wrap [grapnel.ErrRunEnded] if the run has ended,
+// again is harmless: the answer stays the same, be it that the run has ended and
+// is retried. Errors wrap [grapnel.ErrRunEnded] if the run has ended,
 // [grapnel.ErrRunGone] if it was deleted, [grapnel.ErrUnknown] if ctx ended
 // first, or are those of the store.
 func (r *Runs) Send(ctx context.Context, h *Head, ev RunEvent) error {
-	value, err := deterministic.Marshal(&pb.RunEvent{Kind: ev.Kind, Reason: ev.Reason, Instance: int64(h.Instance)})
+	value, err := deterministic.Marshal(&pb.RunEvent{Kind: ev.Kind, Reason: strings.ToValidUTF8(ev.Reason, "\uFFFD"), Instance: int64(h.Instance)})
 	if err != nil {
 		return fmt.Errorf("send %s to run %q: %w", ev.Kind, h.Run, err)
 	}
 	key, folded, head := r.keys.Event(h.Run, ev.ID), r.keys.Folded(h.Run, ev.ID), r.keys.Head(h.Run)
 	t := store.Txn{
 		If:   []store.Guard{store.Absent(key), store.Absent(folded), store.CreateIs(head, h.Instance)},
-		Then: []store.Op{store.Put(key, value, 0), store.Get(head)},
+		Then: []store.Op{store.Put(key, value, 0), store.Get(head), store.Get(folded)},
 		Else: []store.Op{store.Get(key), store.Get(head), store.Get(folded)},
 	}
-	res, err := store.Settle(ctx, r.st, t)
-	if err != nil {
-		return fmt.Errorf("send %s to run %q: %w", ev.Kind, h.Run, err)
+	for {
+		res, err := store.Settle(ctx, r.st, t)
+		if err != nil {
+			return fmt.Errorf("send %s to run %q: %w", ev.Kind, h.Run, err)
+		}
+		now := res.Reads[1]
+		switch {
+		case res.Reads[2].Found && isRefused(res.Reads[2].KV):
+			return fmt.Errorf("send %s to run %q: %w", ev.Kind, h.Run, grapnel.ErrRunEnded)
+		case res.Reads[2].Found:
+			return nil
+		case !now.Found || now.KV.Create != h.Instance:
+			return fmt.Errorf("send %s to run %q: %w", ev.Kind, h.Run, grapnel.ErrRunGone)
+		}
+		s, err := DecodeSummary(now.KV.Value)
+		if err != nil {
+			return fmt.Errorf("send %s to run %q: %w", ev.Kind, h.Run, err)
+		}
+		if !s.Status.Ended() {
+			return nil
+		}
+		if err := r.withdraw(ctx, h.Run, ev.ID, now.KV.Mod); err != nil {
+			return fmt.Errorf("send %s to run %q: %w", ev.Kind, h.Run, err)
+		}
 	}
-	if !res.Succeeded && res.Reads[2].Found {
-		return nil
-	}
-	now := res.Reads[1]
-	if !now.Found || now.KV.Create != h.Instance {
-		return fmt.Errorf("send %s to run %q: %w", ev.Kind, h.Run, grapnel.ErrRunGone)
-	}
-	s, err := DecodeSummary(now.KV.Value)
-	if err != nil {
-		return fmt.Errorf("send %s to run %q: %w", ev.Kind, h.Run, err)
-	}
-	if s.Status.Ended() {
-		// The commit that ended the run found its mailbox empty, so the event
-		// came later and will not be folded. It goes with the run, or with the
-		// commit that retries it.
-		return fmt.Errorf("send %s to run %q: it is %v: %w", ev.Kind, h.Run, s.Status, grapnel.ErrRunEnded)
-	}
-	return nil
 }
+
+// withdraw takes back an event that came behind the end of its run, whose head
+// was read at revision mod, unless the run has been retried since. The commit
+// that ended the run found its mailbox empty, so nobody will fold the event, but
+// a retry would begin with an earlier sending that is still on its way: hence
+// the marker, which says that the event was refused.
+func (r *Runs) withdraw(ctx context.Context, run grapnel.RunID, id grapnel.OperationID, mod grapnel.Revision) error {
+	folded := r.keys.Folded(run, id)
+	_, err := store.Settle(ctx, r.st, store.Txn{
+		If:   []store.Guard{store.ModIs(r.keys.Head(run), mod), store.Absent(folded)},
+		Then: []store.Op{store.Delete(r.keys.Event(run, id)), store.Put(folded, []byte(refusedMarker), 0)},
+	})
+	return err
+}
+
+// refusedMarker is the value of the marker of an event that was refused; that
+// of a folded one is empty.
+const refusedMarker = "refused"
+
+func isRefused(marker store.KV) bool { return len(marker.Value) > 0 }
 
 // Retry begins a new generation of a run that has ended otherwise than
 // completed: what completed stays, the rest is tried again. Now is the time on
@@ -76,11 +102,11 @@ func (r *Runs) Send(ctx context.Context, h *Head, ev RunEvent) error {
 // of [Runs.Update].
 func (r *Runs) Retry(ctx context.Context, h *Head, now workflow.Moment) (*Head, error) {
 	generation := h.State.Generation
-	return r.Update(ctx, h, func(h *Head, _ Reads) (Change, error) {
+	next, err := r.Update(ctx, h, func(h *Head, _ Reads) (Change, error) {
 		switch {
-		case h.State.Generation == generation+1:
-			return Change{}, ErrUnchanged // an earlier sending of this arrived
-		case !h.State.Status.Ended(), h.State.Status == grapnel.RunCompleted, h.State.Generation != generation:
+		case h.State.Generation > generation:
+			return Change{}, ErrUnchanged // an earlier sending of this arrived, or somebody else's
+		case !h.State.Status.Ended(), h.State.Status == grapnel.RunCompleted:
 			return Change{}, fmt.Errorf("retry run %q: it is %v: %w", h.Run, h.State.Status, grapnel.ErrConflict)
 		}
 		ev := workflow.RunRetried{Now: max(now, h.State.Clock)}
@@ -90,17 +116,21 @@ func (r *Runs) Retry(ctx context.Context, h *Head, now workflow.Moment) (*Head, 
 		if _, err := h.Advance(ev); err != nil {
 			return Change{}, err
 		}
-		// Events that came behind the end were refused; they must not come up
-		// again.
+		// Events that came behind the end were refused, or will be: their senders
+		// find the new generation and send them again.
 		return Change{Ops: []store.Op{store.DeletePrefix(r.keys.Events(h.Run))}}, nil
 	})
+	if errors.Is(err, ErrUnchanged) {
+		return next, nil
+	}
+	return next, err
 }
 
 // DecodeEvent decodes the event in kv. The error wraps [grapnel.ErrCorrupt].
 func DecodeEvent(kv store.KV, id grapnel.OperationID) (RunEvent, error) {
 	m := &pb.RunEvent{}
 	if err := proto.Unmarshal(kv.Value, m); err != nil {
-		return RunEvent{}, fmt.Errorf("%w: key %q: %v", grapnel.ErrCorrupt, kv.Key, err)
+		return RunEvent{}, fmt.Errorf("%w: key %q: %w", grapnel.ErrCorrupt, kv.Key, err)
 	}
 	return RunEvent{ID: id, Kind: m.Kind, Reason: m.Reason, Instance: grapnel.Instance(m.Instance)}, nil
 }

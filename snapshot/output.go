@@ -16,7 +16,8 @@ const fewRecords = 4
 // Values returns what a source of the head's definition can be evaluated with:
 // the run's input and the outputs of the nodes that the source reads, including
 // those in records, which it reads from the store. Errors wrap
-// [grapnel.ErrRunGone] if a record is missing, or are those of the store.
+// [grapnel.ErrRunGone] if a record is missing or is that of a later run of this
+// id, which is one that is younger than the head, or are those of the store.
 func (r *Runs) Values(ctx context.Context, h *Head, s workflow.Source) (workflow.Resolver, error) {
 	set := map[int]bool{}
 	s.Nodes(set)
@@ -42,6 +43,9 @@ func (r *Runs) Values(ctx context.Context, h *Head, s workflow.Source) (workflow
 		if err != nil {
 			return nil, fmt.Errorf("output of node %d of run %q: %w", i, h.Run, err)
 		}
+		if kv.Create > h.Mod {
+			return nil, fmt.Errorf("output of node %d of run %q: %w", i, h.Run, grapnel.ErrRunGone)
+		}
 		v.records[i] = kv.Value
 	}
 	return v, nil
@@ -62,7 +66,7 @@ func (r *Runs) listRecords(ctx context.Context, h *Head, set map[int]bool, recor
 			return fmt.Errorf("outputs of run %q: %w", h.Run, err)
 		}
 		for _, kv := range page.KVs {
-			if i, ok := byKey[kv.Key]; ok {
+			if i, ok := byKey[kv.Key]; ok && kv.Create <= h.Mod {
 				records[i] = kv.Value
 			}
 		}

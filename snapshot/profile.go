@@ -23,7 +23,7 @@ type Profile struct {
 	// Slots is how many nodes the worker executes at a time.
 	Slots int
 	// Tasks lists the versions in which the worker has each task; a version may
-	// be empty.
+	// be empty, and no version at all counts as one that is.
 	Tasks map[string][]string
 	// Definitions lists the hashes of the definitions whose inline code the
 	// worker has.
@@ -67,6 +67,9 @@ func (p *Profile) Message() *pb.Worker {
 		Tags: p.Tags, Slots: uint32(p.Slots), Definitions: p.Definitions, Draining: p.Draining,
 	}
 	for name, versions := range p.Tasks {
+		if len(versions) == 0 {
+			versions = []string{""}
+		}
 		for _, v := range versions {
 			m.Tasks = append(m.Tasks, &pb.TaskVersion{Name: name, Version: v})
 		}
@@ -82,7 +85,7 @@ func (p *Profile) Message() *pb.Worker {
 func DecodeProfile(kv store.KV) (*Profile, error) {
 	m := &pb.Worker{}
 	if err := proto.Unmarshal(kv.Value, m); err != nil {
-		return nil, fmt.Errorf("%w: key %q: %v", grapnel.ErrCorrupt, kv.Key, err)
+		return nil, fmt.Errorf("%w: key %q: %w", grapnel.ErrCorrupt, kv.Key, err)
 	}
 	p := &Profile{
 		Worker: grapnel.WorkerID(m.Id), Host: m.Host, PID: int(m.Pid), Started: workflow.Moment(m.Started), Queues: m.Queues,

@@ -41,9 +41,10 @@ type Edit func(h *Head, reads Reads) (Change, error)
 //
 // Unknown outcomes are resolved before Update returns, except when ctx ends
 // first: then the error wraps [grapnel.ErrUnknown], and the edit may have been
-// committed or may still be. Other errors mean that the edit, as last applied,
-// was not committed: the edit's own, [grapnel.ErrRunGone] if the run was
-// deleted or replaced, [grapnel.ErrCorrupt], [grapnel.ErrWrongDefinition], and
+// committed or may still be. It wraps [grapnel.ErrRunGone] if the run was
+// deleted or replaced, be it after the edit was committed. Other errors mean
+// that the edit, as last applied, was not committed: the edit's own,
+// [grapnel.ErrCorrupt], [grapnel.ErrWrongDefinition], and
 // those of [store.Store].
 func (r *Runs) Update(ctx context.Context, h *Head, edit Edit) (*Head, error) {
 	key := r.keys.Head(h.Run)
@@ -77,9 +78,11 @@ func (r *Runs) Update(ctx context.Context, h *Head, edit Edit) (*Head, error) {
 		if !res.Reads[0].Found || res.Reads[0].KV.Create != h.Instance {
 			return h, fmt.Errorf("commit run %q: %w", h.Run, grapnel.ErrRunGone)
 		}
-		if h, err = r.decode(ctx, res.Reads[0].KV); err != nil {
-			return nil, err
+		now, err := r.decode(ctx, res.Reads[0].KV)
+		if err != nil {
+			return h, err
 		}
+		h = now
 		reads = make(Reads, len(change.Reads))
 		for i, op := range change.Reads {
 			reads[op.Key] = res.Reads[i+1]

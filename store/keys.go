@@ -92,8 +92,11 @@ func (k Keys) Record(run grapnel.RunID, node grapnel.NodeKey, iteration int) str
 	return fmt.Sprintf("%s%s.%d", k.Records(run), Escape(string(node)), iteration)
 }
 
-// Ended is the key of the tombstone of a deleted run.
-func (k Keys) Ended(run grapnel.RunID) string { return k.root + "ended/" + Escape(string(run)) }
+// Ended is the key of the tombstone of a deleted run, by the operation that had
+// started it: an id may be used, and its runs deleted, again and again.
+func (k Keys) Ended(run grapnel.RunID, start grapnel.OperationID) string {
+	return k.root + "ended/" + Escape(string(run)) + "/" + Escape(string(start))
+}
 
 // Workers is what the session keys of workers begin with.
 func (k Keys) Workers() string { return k.root + "worker/" }

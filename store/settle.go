@@ -21,7 +21,9 @@ func Settle(ctx context.Context, s Store, t Txn) (Result, error) {
 			return res, nil
 		case errors.Is(err, grapnel.ErrUnknown):
 			unknown = err
-		case unknown == nil:
+		case unknown == nil, errors.Is(err, ErrLeaseNotFound):
+			// A lease that is gone stays gone. The guards held just now, so no
+			// sending was applied before, and none can be any more.
 			return Result{}, err
 		}
 		// Whatever this sending was told, an earlier one may have been applied

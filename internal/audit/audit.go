@@ -3,6 +3,8 @@ package audit
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/store"
@@ -20,6 +22,7 @@ type Auditor struct {
 	starts  map[string]grapnel.Revision // start operation → instance
 	shards  map[string]bool             // owned
 	records map[string]grapnel.Revision // record key → where it was put
+	gone    []string                    // records deleted by the revision being applied
 }
 
 // New returns an auditor of one namespace's history.
@@ -53,6 +56,9 @@ func Read(ctx context.Context, st store.Store, keys store.Keys) (Report, error) 
 		if a.report.Last >= page.Revision {
 			break
 		}
+	}
+	if a.report.Last < page.Revision {
+		return Report{}, fmt.Errorf("audit: history from revision 1 to %d ended at %d: %w", page.Revision, a.report.Last, context.Cause(ctx))
 	}
 	return a.Report(), nil
 }
@@ -116,9 +122,10 @@ func (a *Auditor) revision(rev grapnel.Revision, events []store.Event) {
 	for _, ev := range events {
 		a.sort(ev, changes)
 	}
-	for id, c := range changes {
-		a.runChange(id, c)
+	for _, id := range slices.Sorted(maps.Keys(changes)) {
+		a.runChange(id, changes[id])
 	}
+	a.recordsGone()
 	for _, ev := range events {
 		a.shard(ev)
 	}

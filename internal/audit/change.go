@@ -41,6 +41,7 @@ type run struct {
 	events   map[string]bool
 	folded   map[string]bool
 	lost     map[int][]int64 // node → fences of losses not counted yet
+	excused  map[int][]int64 // of those, the ones that need not be
 }
 
 func (r *run) ended() bool { return r.status.Ended() }
@@ -80,13 +81,27 @@ func (a *Auditor) sort(ev store.Event, changes map[grapnel.RunID]*change) {
 
 func (a *Auditor) record(ev store.Event) {
 	if ev.Deleted {
-		delete(a.records, ev.KV.Key)
+		a.gone = append(a.gone, ev.KV.Key)
 		return
 	}
 	if at, ok := a.records[ev.KV.Key]; ok {
 		a.violate("write-once", "", ev.KV.Key, "record put at revision %d is put again", at)
 	}
 	a.records[ev.KV.Key] = ev.KV.Mod
+}
+
+// recordsGone checks that records go only together with their runs.
+func (a *Auditor) recordsGone() {
+	for _, key := range a.gone {
+		delete(a.records, key)
+		rest := strings.TrimPrefix(key, a.keys.Root()+"record/")
+		if parts := strings.Split(rest, "/"); len(parts) == 3 {
+			if id, ok := store.Unescape(parts[1]); ok && a.runs[grapnel.RunID(id)] != nil {
+				a.violate("write-once", grapnel.RunID(id), parts[2], "a record is deleted while its run exists")
+			}
+		}
+	}
+	a.gone = nil
 }
 
 func (a *Auditor) shard(ev store.Event) {
@@ -105,7 +120,7 @@ func (a *Auditor) runChange(id grapnel.RunID, c *change) {
 		r = newRun()
 		a.runs[id] = r
 	}
-	wasEnded := r.head != nil && r.ended()
+	wasEnded, generation := r.head != nil && r.ended(), r.head.GetGeneration()
 	outcomes := map[int64]bool{} // fences that this revision concludes an attempt of
 	switch {
 	case c.head == nil:
@@ -115,7 +130,7 @@ func (a *Auditor) runChange(id grapnel.RunID, c *change) {
 	default:
 		a.headPut(id, r, c, outcomes)
 	}
-	a.events(id, r, c)
+	a.events(id, r, c, r.head.GetGeneration() > generation)
 	if c.head != nil && r.ended() && !wasEnded {
 		for ev := range r.events {
 			a.violate("exactly-once folding", id, ev, "the run ended over an event that waited")
@@ -129,7 +144,7 @@ func (a *Auditor) runChange(id grapnel.RunID, c *change) {
 func newRun() *run {
 	return &run{
 		nodes: map[int]*pb.Node{}, doneAt: map[int]grapnel.Revision{}, coverAt: map[int]grapnel.Revision{},
-		claims: map[string]*claim{}, events: map[string]bool{}, folded: map[string]bool{}, lost: map[int][]int64{},
+		claims: map[string]*claim{}, events: map[string]bool{}, folded: map[string]bool{}, lost: map[int][]int64{}, excused: map[int][]int64{},
 	}
 }
 
@@ -145,7 +160,9 @@ func (a *Auditor) deleted(id grapnel.RunID, r *run, c *change) {
 	delete(a.runs, id)
 }
 
-func (a *Auditor) events(id grapnel.RunID, r *run, c *change) {
+// events applies what a revision does to a run's mailbox. Retried tells whether
+// it begins a new generation, which drops the events that came behind the end.
+func (a *Auditor) events(id grapnel.RunID, r *run, c *change, retried bool) {
 	folds := map[string]bool{}
 	for _, ev := range c.fold {
 		k, _ := a.keys.ParseRun(ev.KV.Key)
@@ -156,10 +173,13 @@ func (a *Auditor) events(id grapnel.RunID, r *run, c *change) {
 		if r.folded[k.ID] {
 			a.violate("exactly-once folding", id, k.ID, "an event is folded twice")
 		}
-		if c.head == nil {
+		switch refused := len(ev.KV.Value) > 0; {
+		case refused && (c.head != nil || !r.ended()):
+			a.violate("exactly-once folding", id, k.ID, "an event is refused by a run that is %v", r.status)
+		case refused:
+		case c.head == nil:
 			a.violate("exactly-once folding", id, k.ID, "an event is folded without writing the head")
-		}
-		if !a.owned(id) {
+		case !a.owned(id):
 			a.violate("no stale leader", id, k.ID, "an event is folded while the shard has no owner")
 		}
 		r.folded[k.ID], folds[k.ID] = true, true
@@ -172,7 +192,7 @@ func (a *Auditor) events(id grapnel.RunID, r *run, c *change) {
 		case !ev.Deleted:
 			r.events[k.ID] = true
 			continue
-		case !folds[k.ID] && (c.head == nil || r.head.GetGeneration() == 0):
+		case !folds[k.ID] && !retried:
 			a.violate("exactly-once folding", id, k.ID, "an event vanishes unfolded")
 		}
 		delete(r.events, k.ID)

@@ -70,6 +70,7 @@ func (a *Auditor) lost(r *run, node string, c *claim) {
 // shard has no owner: nobody was there to count them.
 func (a *Auditor) claimedOver(r *run, node string, c *claim) {
 	if i, err := strconv.Atoi(node); err == nil && !c.owned {
+		r.excused[i] = append(r.excused[i], r.lost[i]...)
 		delete(r.lost, i)
 	}
 }

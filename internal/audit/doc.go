@@ -14,11 +14,13 @@
 //   - write-once: a completed node never changes, a record is written once, a
 //     run that ended changes only into its next generation, a completed one
 //     never;
-//   - nothing lost, one start: no two instances come of one start operation;
+//   - nothing lost: no two instances come of one start operation, a completed
+//     run has completed all its nodes, and a recorded output has its record;
 //   - cancel holds: nothing completes and no cover begins after a cancel;
 //   - honest count: the losses counted are those that happened, each once;
 //   - exactly-once folding: an event leaves the mailbox only in a commit that
-//     writes the head and leaves a marker, and no run ends over one;
+//     writes the head and leaves a marker, and no run ends over one; what came
+//     behind the end is refused, or dropped by a retry;
 //   - leased: every version of a claim has a lease;
 //   - no stale leader: losses are counted and events folded only while the
 //     shard has an owner;

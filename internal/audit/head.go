@@ -74,9 +74,22 @@ func (a *Auditor) follows(id grapnel.RunID, r *run, head *pb.Head, status grapne
 	if head.Clock < was.Clock {
 		a.violate("timers", id, "", "the run's clock went back from %d to %d", was.Clock, head.Clock)
 	}
+	if status == grapnel.RunCompleted && completed(head) < int(head.NodeCount) {
+		a.violate("nothing lost", id, "", "the run is completed, and %d of its %d nodes are", completed(head), head.NodeCount)
+	}
 	if status == grapnel.RunCompleted && head.Cause != nil {
 		a.violate("write-once", id, "", "a run that failed (%s) is completed", head.Cause.Kind)
 	}
+}
+
+func completed(head *pb.Head) int {
+	done := 0
+	for _, n := range head.Nodes {
+		if grapnel.NodeStatus(n.Status) == grapnel.NodeCompleted {
+			done++
+		}
+	}
+	return done
 }
 
 // nodeFollows checks what became of one node.
@@ -100,11 +113,14 @@ func (a *Auditor) nodeFollows(id grapnel.RunID, r *run, def *definition, head *p
 		a.violate("write-once", id, i, "it went from %v to %v", before, now)
 	}
 	if n.Fence > was.Fence {
-		a.outcome(id, r, def, i, n, now, nodes)
+		a.outcome(id, r, def, i, n, nodes)
 		outcomes[n.Fence] = true
 	}
 	if now == grapnel.NodeCompleted && before != grapnel.NodeCompleted {
 		r.doneAt[i] = a.rev
+		if _, ok := a.records[a.keys.Record(id, grapnel.NodeKey(strconv.Itoa(i)), 0)]; n.Recorded && !ok {
+			a.violate("nothing lost", id, i, "it completed and the record of its output is not there")
+		}
 		if n.Fence <= was.Fence {
 			a.violate("one outcome", id, i, "it completed without a new fence")
 		}
@@ -136,7 +152,7 @@ func (a *Auditor) nodeFollows(id grapnel.RunID, r *run, def *definition, head *p
 
 // outcome checks that the fence is that of a live claim that was the right to
 // this node, and that it is younger than what the node needs.
-func (a *Auditor) outcome(id grapnel.RunID, r *run, def *definition, i int, n *pb.Node, now grapnel.NodeStatus, nodes map[int]*pb.Node) {
+func (a *Auditor) outcome(id grapnel.RunID, r *run, def *definition, i int, n *pb.Node, nodes map[int]*pb.Node) {
 	node := def.nodes[i]
 	for _, need := range node.Needs {
 		if m := nodes[int(need)]; m == nil || grapnel.NodeStatus(m.Status) != grapnel.NodeCompleted {
@@ -166,7 +182,6 @@ func (a *Auditor) outcome(id grapnel.RunID, r *run, def *definition, i int, n *p
 			a.violate("order", id, i, "its attempt began at revision %d, before node %d was done (%d)", began, need, done)
 		}
 	}
-	_ = now
 }
 
 func (a *Auditor) alive(r *run, node int, fence int64) bool {
@@ -188,11 +203,11 @@ func (a *Auditor) losses(id grapnel.RunID, r *run, i int, was, n *pb.Node) {
 	if n.Losses == was.Losses && n.LossFence == was.LossFence {
 		return
 	}
-	at := slices.Index(r.lost[i], n.LossFence)
+	at, excused := slices.Index(r.lost[i], n.LossFence), slices.Index(r.excused[i], n.LossFence)
 	switch {
 	case n.Losses != was.Losses+1:
 		a.violate("honest count", id, i, "its losses went from %d to %d", was.Losses, n.Losses)
-	case at < 0:
+	case at < 0 && excused < 0:
 		a.violate("honest count", id, i, "a loss of claim %d was counted that did not happen, or was counted before", n.LossFence)
 	}
 	if !a.owned(id) {
@@ -200,5 +215,8 @@ func (a *Auditor) losses(id grapnel.RunID, r *run, i int, was, n *pb.Node) {
 	}
 	if at >= 0 {
 		r.lost[i] = slices.Delete(r.lost[i], at, at+1)
+	}
+	if excused >= 0 {
+		r.excused[i] = slices.Delete(r.excused[i], excused, excused+1)
 	}
 }

@@ -26,7 +26,9 @@ import (
 	"github.com/grapnel-dev/grapnel/store"
 )
 
-// Keeper is a lease that is kept alive. Use [Grant], then [Keeper.Run].
+// Keeper is a lease that is kept alive. Use [Grant], then [Keeper.Run] or, to
+// keep it alive by hand, [Keeper.Keep]; [Keeper.Revoke] or [Keeper.GiveUp] at the
+// end.
 type Keeper struct {
 	st     store.Store
 	log    hclog.Logger
@@ -39,20 +41,43 @@ type Keeper struct {
 	stop context.CancelCauseFunc
 
 	mu    sync.Mutex
-	until time.Time // guarded by mu; end of trust
+	until time.Time   // guarded by mu; end of trust
+	timer *time.Timer // guarded by mu; ends trust, whatever a request waits for
 }
 
 // Grant makes a lease and returns its keeper, whose context is a child of ctx
 // and ends with cause lost when the lease can no longer be trusted.
 func Grant(ctx context.Context, st store.Store, ttl, margin time.Duration, lost error, log hclog.Logger) (*Keeper, error) {
+	return GrantUnder(ctx, ctx, st, ttl, margin, lost, log)
+}
+
+// GrantUnder is [Grant] with a context for the request that may end before the
+// lease is needed no more: the keeper's context is a child of parent.
+func GrantUnder(ctx, parent context.Context, st store.Store, ttl, margin time.Duration, lost error, log hclog.Logger) (*Keeper, error) {
 	sent := time.Now()
 	l, err := st.Grant(ctx, ttl)
 	if err != nil {
 		return nil, fmt.Errorf("grant lease: %w", err)
 	}
 	k := &Keeper{st: st, log: log, id: l.ID, ttl: l.TTL, margin: margin, lost: lost, until: sent.Add(l.TTL - margin)}
-	k.ctx, k.stop = context.WithCancelCause(ctx)
+	k.ctx, k.stop = context.WithCancelCause(parent)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.timer = time.AfterFunc(time.Until(k.until), k.expire)
 	return k, nil
+}
+
+// expire ends trust when its time has come.
+func (k *Keeper) expire() {
+	k.mu.Lock()
+	left := time.Until(k.until)
+	if left > 0 {
+		k.timer.Reset(left)
+	}
+	k.mu.Unlock()
+	if left <= 0 && !mutation.On(mutation.TrustExpiredLease) {
+		k.GiveUp()
+	}
 }
 
 // ID names the lease.
@@ -104,15 +129,21 @@ func (k *Keeper) Keep(ctx context.Context) (time.Time, error) {
 }
 
 // GiveUp ends trust at once.
-func (k *Keeper) GiveUp() { k.stop(k.lost) }
+func (k *Keeper) GiveUp() {
+	k.stop(k.lost)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.timer.Stop()
+}
 
-// Run keeps the lease alive until it can no longer be trusted, when it ends
-// trust and returns the error given to [Grant], or until ctx ends, when it
-// returns ctx's cause and leaves the lease to run out or to be revoked.
+// Run keeps the lease alive until it can no longer be trusted, when it returns
+// the error given to [Grant], or until ctx ends, when it ends trust, returns
+// ctx's cause and leaves the lease to run out or to be revoked.
 func (k *Keeper) Run(ctx context.Context) error {
 	defer k.GiveUp()
 	every := k.ttl / 3
-	timer := time.NewTimer(every)
+	// The first one is due since the lease was granted, which may be a while ago.
+	timer := time.NewTimer(time.Until(k.Until()) - (k.ttl - k.margin) + every)
 	defer timer.Stop()
 	for {
 		select {
@@ -125,16 +156,23 @@ func (k *Keeper) Run(ctx context.Context) error {
 		if !k.Trusted() {
 			return k.lost
 		}
-		try, cancel := context.WithTimeout(ctx, every)
-		_, err := k.Keep(try)
-		cancel()
 		next := every
-		if err != nil && ctx.Err() == nil {
+		if err := k.try(ctx, every); err != nil && ctx.Err() == nil && k.ctx.Err() == nil {
 			k.log.Warn("lease not kept alive", "error", err, "trusted_for", time.Until(k.Until()))
-			next = min(every/4, max(time.Until(k.Until()), 0))
+			next = every / 4
 		}
 		timer.Reset(next)
 	}
+}
+
+// try sends one keepalive and waits for its answer for at most limit, and not
+// after the end of trust.
+func (k *Keeper) try(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	defer context.AfterFunc(k.ctx, cancel)()
+	_, err := k.Keep(ctx)
+	return err
 }
 
 // Revoke ends trust and revokes the lease.
