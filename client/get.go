@@ -53,6 +53,9 @@ func (c *Client) info(ctx context.Context, h *snapshot.Head, claims map[int]clai
 		RunSummary: summarize(h), Definition: h.Definition, Queue: h.Queue, Deadline: s.Deadline.Time(),
 		Input: orNull(h.Input), Cause: failureInfo(h.Def(), s.Cause), Nodes: nodeInfos(h, claims, c.moment()),
 	}
+	if s.Status.Ended() && s.Status != grapnel.RunCompleted {
+		info.failure = runFailed(h)
+	}
 	if spec.output && s.Status == grapnel.RunCompleted {
 		data, err := c.output(ctx, h)
 		if err != nil {

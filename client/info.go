@@ -24,7 +24,14 @@ type RunInfo struct {
 	Cause *FailureInfo `json:"cause,omitempty"`
 	// Nodes are in the order of the definition.
 	Nodes []NodeInfo `json:"nodes"`
+
+	failure error
 }
+
+// Failure returns the [RunFailedError] of a run that ended otherwise than
+// completed, as [Run.Wait] would, and nil for others. It is for what a [Client]
+// returned: it does not survive JSON.
+func (i *RunInfo) Failure() error { return i.failure }
 
 // FailureInfo is why an attempt, node or run failed.
 type FailureInfo struct {

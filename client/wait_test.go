@@ -240,7 +240,7 @@ func TestWaitEndedWaitsForAnyEnd(t *testing.T) {
 	w.start("r")
 	w.complete("r", 0, "2")
 	w.complete("r", 1, "4")
-	if info, err := w.c.WaitEnded(t.Context(), "r"); err != nil || info.Status != grapnel.RunCompleted || string(info.Output) != "4" {
+	if info, err := w.c.WaitEnded(t.Context(), "r"); err != nil || info.Status != grapnel.RunCompleted || string(info.Output) != "4" || info.Failure() != nil {
 		t.Errorf("WaitEnded returned %+v, %v", info, err)
 	}
 	w.start("f")
@@ -248,6 +248,10 @@ func TestWaitEndedWaitsForAnyEnd(t *testing.T) {
 	info, err := w.c.WaitEnded(t.Context(), "f")
 	if err != nil || info.Status != grapnel.RunFailed || info.Cause == nil || info.Cause.Node != "first" || !strings.Contains(info.Cause.Message, "no ink") {
 		t.Errorf("WaitEnded returned %+v, %v", info, err)
+	}
+	var failed *client.RunFailedError
+	if !errors.As(info.Failure(), &failed) || failed.Status != grapnel.RunFailed {
+		t.Errorf("Failure returned %v", info.Failure())
 	}
 }
 
