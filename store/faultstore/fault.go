@@ -32,8 +32,9 @@ func (k Kind) String() string {
 	return [...]string{"Get", "List", "Commit", "Watch", "Grant", "KeepAlive", "Revoke"}[k-1]
 }
 
-// Writes reports whether calls of this kind may change the store.
-func (k Kind) Writes() bool { return k == Commit || k == Grant || k == Revoke }
+// Writes reports whether calls of this kind can have an unknown outcome. A lease
+// that was granted to nobody holds nothing and does not count.
+func (k Kind) Writes() bool { return k == Commit || k == Revoke }
 
 // Fault is a way for a call to fail.
 type Fault uint8

@@ -98,8 +98,7 @@ func (s *Store) postpone(due int, apply func()) {
 	s.late = append(s.late, lateOne{due: due, apply: apply})
 }
 
-// perform makes a call as its action says. Again makes it a second time, for
-// nobody, with a context that lasts.
+// perform makes a call as its action says.
 func perform[T any](ctx context.Context, s *Store, i Info, do func(context.Context) (T, error)) (T, error) {
 	var zero T
 	if ctx.Err() != nil {
@@ -172,8 +171,7 @@ func (s *Store) Commit(ctx context.Context, t store.Txn) (store.Result, error) {
 	return perform(ctx, s, Info{Kind: Commit, Txn: &t}, func(ctx context.Context) (store.Result, error) { return s.inner.Commit(ctx, t) })
 }
 
-// Grant implements [store.Store]. A grant whose reply is lost returns
-// [grapnel.ErrUnavailable] at the port, because the lease holds nothing.
+// Grant implements [store.Store].
 func (s *Store) Grant(ctx context.Context, ttl time.Duration) (store.Lease, error) {
 	return perform(ctx, s, Info{Kind: Grant}, func(ctx context.Context) (store.Lease, error) { return s.inner.Grant(ctx, ttl) })
 }
