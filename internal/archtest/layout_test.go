@@ -54,7 +54,9 @@ var layout = map[string]rule{
 	"internal/lease":           {imports: "store"},
 	"internal/embedetcd":       {},
 	"internal/wfformat":        {imports: "workflow"},
+	"internal/cli":             {wires: true},
 	"internal/audit":           {imports: "store workflow snapshot claim internal/pb"},
+	"internal/wfrun":           {wires: true},
 	"internal/archtest":        {forTests: true},
 	"internal/pb":              {},
 	"internal/taskctx":         {},
@@ -144,7 +146,7 @@ var reserved = map[string]string{
 	"go.etcd.io/etcd/api":    "store/etcdstore internal/embedetcd internal/audit",
 	"go.etcd.io/etcd/server": "internal/embedetcd",
 	"go.etcd.io/bbolt":       "internal/embedetcd",
-	"github.com/spf13/cobra": "cmd",
+	"github.com/spf13/cobra": "cmd internal/cli",
 
 	// What only tests need.
 	"testing":                           "",
