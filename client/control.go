@@ -54,10 +54,8 @@ func (c *Client) Retry(ctx context.Context, id grapnel.RunID) error {
 	if err != nil {
 		return fmt.Errorf("retry: %w", err)
 	}
-	if _, err := c.runs.Retry(ctx, h, c.moment()); err != nil && !errors.Is(err, snapshot.ErrUnchanged) {
-		return err
-	}
-	return nil
+	_, err = c.runs.Retry(ctx, h, c.moment())
+	return err
 }
 
 // Delete deletes a run that has ended, with its outputs and its history. A start

@@ -56,7 +56,11 @@ func (r *Run[Out]) Wait(ctx context.Context) (Out, error) {
 	if h.State.Status != grapnel.RunCompleted {
 		return none, runFailed(h)
 	}
-	data, err := r.c.output(ctx, h)
+	var data []byte
+	err = r.c.patiently(ctx, r.id, func() error {
+		data, err = r.c.output(ctx, h)
+		return err
+	})
 	if err != nil {
 		return none, err
 	}

@@ -23,42 +23,54 @@ func (c *Client) WaitEnded(ctx context.Context, id grapnel.RunID) (*RunInfo, err
 	if err != nil {
 		return nil, err
 	}
-	return c.info(ctx, h, nil, getSpec{output: true})
+	var info *RunInfo
+	err = c.patiently(ctx, id, func() error {
+		info, err = c.info(ctx, h, nil, getSpec{output: true})
+		return err
+	})
+	return info, err
 }
 
 // waitEnded waits until the run has ended and returns its head. Instance zero
 // stands for the instance that is found.
-func (c *Client) waitEnded(ctx context.Context, id grapnel.RunID, instance grapnel.Instance) (*snapshot.Head, error) {
+func (c *Client) waitEnded(ctx context.Context, id grapnel.RunID, instance grapnel.Instance) (h *snapshot.Head, err error) {
 	key := c.keys.Head(id)
-	var pause store.Pause
-	for {
+	err = c.patiently(ctx, id, func() error {
 		kv, seen, err := c.readHead(ctx, key)
+		if errors.Is(err, grapnel.ErrNotFound) && instance != 0 {
+			return grapnel.ErrRunGone
+		}
+		if err != nil {
+			return err
+		}
+		if instance == 0 {
+			instance = kv.Create
+		}
+		if kv, err = c.followToEnd(ctx, kv, seen, instance); err != nil {
+			return err
+		}
+		h, err = c.runs.Decode(ctx, kv)
+		return err
+	})
+	return h, err
+}
+
+// patiently calls do until it returns something else than trouble with the
+// store that may pass, or ctx ends.
+func (c *Client) patiently(ctx context.Context, id grapnel.RunID, do func() error) error {
+	for pause := (store.Pause{}); ; {
+		err := do()
 		switch {
-		case errors.Is(err, grapnel.ErrNotFound) && instance == 0:
-			return nil, fmt.Errorf("run %q: %w", id, grapnel.ErrNotFound)
-		case errors.Is(err, grapnel.ErrNotFound):
-			return nil, fmt.Errorf("run %q: %w", id, grapnel.ErrRunGone)
 		case err == nil:
-			if instance == 0 {
-				instance = kv.Create
-			}
-			kv, err = c.followToEnd(ctx, kv, seen, instance)
-			if err == nil {
-				var h *snapshot.Head
-				if h, err = c.runs.Decode(ctx, kv); err == nil {
-					return h, nil
-				}
-			}
-		}
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("wait for run %q: %w", id, context.Cause(ctx))
-		}
-		if !passing(err) {
-			return nil, fmt.Errorf("wait for run %q: %w", id, err)
+			return nil
+		case ctx.Err() != nil:
+			return fmt.Errorf("wait for run %q: %w", id, context.Cause(ctx))
+		case !passing(err):
+			return fmt.Errorf("wait for run %q: %w", id, err)
 		}
 		c.log.Debug("waiting goes on after an error", "run", id, "error", err)
 		if err := pause.Wait(ctx); err != nil {
-			return nil, fmt.Errorf("wait for run %q: %w", id, err)
+			return fmt.Errorf("wait for run %q: %w", id, err)
 		}
 	}
 }
