@@ -75,10 +75,11 @@ wfinstances: ## Long: run each recorded workflow with three seeds, under faults;
 	@[ -d '$(GRAPNEL_WFINSTANCES)' ] || { echo 'GRAPNEL_WFINSTANCES names no folder of recorded workflows' >&2; exit 1; }
 	@grep -qs 'func TestRecordedWorkflows(' integration/*_test.go || { echo 'integration has no TestRecordedWorkflows' >&2; exit 1; }
 	@mkdir -p $(RESULTS)
+	@[ -n '$(SHARE)' ] || rm -f $(RESULTS)/wfinstances.jsonl
 	GRAPNEL_WFINSTANCES='$(GRAPNEL_WFINSTANCES)' \
 	GRAPNEL_WFINSTANCES_SEEDS='$(GRAPNEL_WFINSTANCES_SEEDS)' \
 	GRAPNEL_WFINSTANCES_SHARE='$(SHARE)' \
-	GRAPNEL_WFINSTANCES_RESULTS='$(if $(SHARE),,$(abspath $(RESULTS)/wfinstances.md))' \
+	GRAPNEL_WFINSTANCES_RESULTS='$(if $(SHARE),,$(abspath $(RESULTS)/wfinstances.jsonl))' \
 	  go test -count=1 -timeout 3h -run '^TestRecordedWorkflows$$' -v ./integration
 
 .PHONY: bench
