@@ -1,0 +1,22 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// commands makes all commands, each of which has a file of its own.
+var commands = []func(*app) *cobra.Command{
+	newDev,
+	newStart,
+	newGet,
+	newList,
+	newWait,
+	newCancel,
+	newRetry,
+	newDelete,
+	newTasks,
+	newWorkers,
+	newCoordinator,
+	newRunWfFormat,
+	newGen,
+	newRole,
+	newVersion,
+}

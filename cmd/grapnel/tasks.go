@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/grapnel-dev/grapnel"
+	"github.com/grapnel-dev/grapnel/client"
+)
+
+func newTasks(a *app) *cobra.Command {
+	var (
+		available bool
+		worker    string
+		limit     int
+	)
+	cmd := &cobra.Command{
+		Use:   "tasks --available",
+		Short: "Show what waits for a worker, and why it waits",
+		Long: `Show the nodes that wait for a worker, those of the best priority first and of
+those the ones that have waited longest, and why no worker that is alive can run
+them, if that is so. It reads all runs of the namespace.`,
+		Args: cobra.NoArgs,
+	}
+	fs := cmd.Flags()
+	fs.BoolVar(&available, "available", false, "show what is available")
+	fs.StringVar(&worker, "worker", "", "only what the worker of this `id` can run")
+	fs.IntVar(&limit, "limit", 100, "at most so many nodes")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		switch {
+		case !available:
+			return usagef(cmd, "say what to show: --available")
+		case limit < 1:
+			return usagef(cmd, "--limit %d is less than 1", limit)
+		}
+		return a.withClient(cmd.Context(), func(c *client.Client) error {
+			nodes, err := availableNodes(cmd.Context(), c, grapnel.WorkerID(worker), limit)
+			if err != nil {
+				return err
+			}
+			return a.print(nodes, func(t *table) {
+				t.row("RUN", "NODE", "TASK", "QUEUE", "PRIORITY", "ATTEMPT", "SINCE", "STUCK BECAUSE")
+				for _, n := range nodes {
+					t.row(n.Run, n.Node, n.Task, n.Queue, n.Priority, n.Attempt, when(n.Since), n.Stuck)
+				}
+			})
+		})
+	}
+	return a.formatted(cmd)
+}
+
+func availableNodes(ctx context.Context, c *client.Client, worker grapnel.WorkerID, limit int) ([]client.AvailableNode, error) {
+	if worker != "" {
+		return c.AvailableFor(ctx, worker, limit)
+	}
+	return c.Available(ctx, limit)
+}

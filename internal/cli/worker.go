@@ -1,0 +1,56 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/pflag"
+
+	"github.com/grapnel-dev/grapnel/claim"
+	"github.com/grapnel-dev/grapnel/worker"
+	"github.com/grapnel-dev/grapnel/workflow"
+)
+
+// Worker is the settings of a worker's process.
+type Worker struct {
+	Name   string
+	Queues []string
+	Tags   []string
+	Slots  int
+	TTL    time.Duration
+	Grace  time.Duration
+}
+
+// Register adds the flags of a worker.
+func (w *Worker) Register(fs *pflag.FlagSet) {
+	fs.StringVar(&w.Name, "name", "", "what the worker's id begins with, for people to recognise")
+	fs.StringSliceVar(&w.Queues, "queues", []string{workflow.DefaultQueue}, "queues to take nodes from, separated by commas")
+	fs.StringSliceVar(&w.Tags, "tags", nil, "what the worker has that a node may ask for, separated by commas")
+	fs.IntVar(&w.Slots, "slots", worker.DefaultSlots, "how many nodes to execute at a time")
+	fs.DurationVar(&w.TTL, "ttl", claim.DefaultTTL, "how long after its last sign of life its nodes are given to other workers")
+	fs.DurationVar(&w.Grace, "grace", worker.DefaultGrace, "how long tasks may go on once the worker is asked to stop")
+}
+
+// Run runs a worker until ctx ends, and then drains it. Register is called
+// before, to add tasks; nil adds none.
+func (w *Worker) Run(ctx context.Context, conn *Connection, log hclog.Logger, register func(*worker.Worker)) (err error) {
+	st, err := conn.Open(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	wk, err := worker.New(worker.Config{
+		Store: st, Namespace: conn.Namespace, Name: w.Name, Queues: w.Queues, Tags: w.Tags, Slots: w.Slots,
+		TTL: w.TTL, Grace: w.Grace, Logger: log,
+	})
+	if err != nil {
+		return err
+	}
+	if register != nil {
+		register(wk)
+	}
+	log.Info("worker is up", "namespace", conn.Namespace, "endpoints", conn.Endpoints, "queues", w.Queues)
+	return wk.Run(ctx)
+}
