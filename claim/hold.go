@@ -95,11 +95,20 @@ func (c *Claim) lengthen(ctx context.Context, d time.Duration, k *lease.Keeper) 
 	return longer.Until(), nil
 }
 
-// revoke revokes a lease even if ctx has ended.
+// revoke revokes a lease even if ctx has ended, which is harmless to repeat. A
+// lease that is still there afterwards runs out, for nobody keeps it alive.
 func revoke(ctx context.Context, k *lease.Keeper) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
 	defer cancel()
-	return k.Revoke(ctx)
+	for pause := (store.Pause{}); ; {
+		err := k.Revoke(ctx)
+		if err == nil {
+			return nil
+		}
+		if cause := pause.Wait(ctx); cause != nil {
+			return errors.Join(err, cause)
+		}
+	}
 }
 
 // Report writes progress, which is JSON, into the claim, where it outlives the
@@ -188,7 +197,10 @@ func (c *Claim) Release(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("release claim on node %s of run %q: %w", c.node, c.run, err)
 	}
-	return c.Close(ctx)
+	if err := c.Close(ctx); err != nil {
+		c.s.log.Warn("lease of a released claim not revoked; it runs out", "run", c.run, "node", c.node, "error", err)
+	}
+	return nil
 }
 
 // Close ends the claim's context and revokes its own lease, if it has one. It is
