@@ -1,0 +1,121 @@
+package coordinator
+
+import (
+	"fmt"
+
+	"github.com/grapnel-dev/grapnel"
+	"github.com/grapnel-dev/grapnel/internal/pb"
+	"github.com/grapnel-dev/grapnel/snapshot"
+	"github.com/grapnel-dev/grapnel/store"
+	"github.com/grapnel-dev/grapnel/workflow"
+)
+
+// expire lets time run out for the run and for its nodes. It adds to deletes the
+// keys of the claims that go with it.
+func (d *duty) expire(h *snapshot.Head, c *snapshot.Change, deletes *[]string) (bool, error) {
+	if h.State.Deadline != 0 && h.State.Deadline <= d.now {
+		ch, err := h.Advance(workflow.RunExpired{Now: d.now})
+		if err != nil || ch.Verdict == workflow.Applied {
+			return true, err
+		}
+	}
+	expired := false
+	for i := range h.State.Nodes {
+		if !h.State.Ready(i) || d.spared[i] || len(d.checks) >= mostChecks {
+			continue
+		}
+		live := d.claims.covering(h.State, i)
+		at, kind := expiry(h, i, live, d.grace)
+		if at == 0 || at > d.now {
+			continue
+		}
+		cover := h.State.Nodes[i].Cover
+		ch, err := h.Advance(d.expiryEvent(h, i, live, kind))
+		if err != nil {
+			return false, err
+		}
+		if ch.Verdict != workflow.Applied {
+			continue
+		}
+		expired = true
+		spare := func() error { d.spared[i] = true; return nil }
+		if live == nil {
+			d.require(c, store.Absent(d.claimKey(i)), spare)
+			if cover.Fence != 0 {
+				d.require(c, store.CreateIsNot(d.claimKey(cover.Node), grapnel.Revision(cover.Fence)), spare)
+			}
+			continue
+		}
+		key := d.claimKey(live.node)
+		d.require(c, store.CreateIs(key, grapnel.Revision(live.fence)), spare)
+		*deletes = append(*deletes, key)
+		if kind == workflow.KindStartToClose {
+			d.stops = append(d.stops, stopOf(h, live, kind, "the attempt took too long"))
+		}
+	}
+	return expired, nil
+}
+
+// expiryEvent is what the state machine is told: that an attempt took too long,
+// which its policy may allow to be repeated, or that the node did.
+func (d *duty) expiryEvent(h *snapshot.Head, i int, live *claimed, kind string) workflow.Event {
+	if kind != workflow.KindStartToClose {
+		return workflow.NodeExpired{Node: i, Kind: kind, Now: d.now}
+	}
+	n, p := &h.State.Nodes[i], &h.Def().Nodes[i].Policy
+	attempt := n.Attempt()
+	return workflow.AttemptFailed{
+		Node: i, Fence: live.fence, Attempt: attempt, Started: attemptStart(n, live, i), Now: d.now,
+		Failure: workflow.Failure{
+			Kind: kind, Message: fmt.Sprintf("attempt %d of %s is over its limit of %v", attempt, h.Def().Nodes[i].Name, p.StartToClose),
+		},
+		RetryAt: max(d.now, h.State.Clock).Add(p.Retry.Delay(attempt, d.random())),
+	}
+}
+
+// stop is a message to a worker that a claim it held was deleted.
+type stop struct {
+	worker grapnel.WorkerID
+	m      *pb.Stop
+}
+
+func stopOf(h *snapshot.Head, c *claimed, kind, reason string) stop {
+	return stop{worker: c.worker, m: &pb.Stop{
+		Run: string(h.Run), Node: uint32(c.node), Fence: int64(c.fence), Kind: kind, Reason: reason,
+	}}
+}
+
+// sendStops tells workers of claims that a commit deleted which was neither
+// their outcome nor their release.
+func (l *loop) sendStops(r *run, h *snapshot.Head) {
+	for _, c := range r.freed {
+		if c.worker == "" || concluded(h.State, &c) {
+			continue
+		}
+		if node, ok := h.State.Holder(c.node, c.fence); ok && h.State.Ready(node) {
+			continue // given back
+		}
+		kind, reason := workflow.KindCancelled, "the run does not need it any more"
+		if cause := h.State.Cause; cause != nil {
+			reason = cause.Message
+			if cause.Node < 0 || cause.Node == c.node {
+				kind = cause.Kind
+			}
+		}
+		l.workers.stop(stopOf(h, &c, kind, reason))
+	}
+	r.freed = nil
+}
+
+// concluded reports whether an outcome was committed under a claim.
+func concluded(s *workflow.State, c *claimed) bool {
+	if c.node < len(s.Nodes) && s.Nodes[c.node].Fence == c.fence {
+		return true
+	}
+	for i := range s.Nodes {
+		if s.Nodes[i].Fence == c.fence {
+			return true
+		}
+	}
+	return false
+}

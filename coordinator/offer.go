@@ -1,0 +1,195 @@
+package coordinator
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/grapnel-dev/grapnel/internal/pb"
+	"github.com/grapnel-dev/grapnel/snapshot"
+	"github.com/grapnel-dev/grapnel/workflow"
+)
+
+// item is an available node: it waits in its class to be offered, or has been
+// offered and waits to be claimed.
+type item struct {
+	run      *run
+	node     int
+	priority int
+	since    workflow.Moment // when the node became available
+	offer    *pb.Offer
+	def      *workflow.Definition
+
+	class *class
+	slot  int // in the class, plus one; zero is none
+	// rank orders items: the time at which the node became available plus an
+	// ageing interval for each step of priority. It does not change while the
+	// node waits, and yet those that wait get ahead of those that come later.
+	rank workflow.Moment
+	seq  uint64 // breaks ties: first come, first offered
+
+	to    *worker // whom it was offered to, or nil
+	until workflow.Moment
+}
+
+func newItem(r *run, h *snapshot.Head, node int) *item {
+	n := &h.State.Nodes[node]
+	return &item{
+		run: r, node: node, priority: h.NodePriority(node), since: n.Available, def: h.Def(),
+		offer: &pb.Offer{
+			Run: string(h.Run), Instance: int64(h.Instance), Node: uint32(node), Definition: h.Definition,
+			CoverFence: int64(n.Cover.Fence), CoverNode: uint32(n.Cover.Node), Attempt: uint32(n.Attempt()),
+		},
+	}
+}
+
+// same reports whether two items would be offered in the same words.
+func (it *item) same(o *item) bool {
+	a, b := it.offer, o.offer
+	return a.Instance == b.Instance && a.CoverFence == b.CoverFence && a.CoverNode == b.CoverNode && a.Attempt == b.Attempt && it.def == o.def
+}
+
+// class is the items that call for the same kind of worker.
+type class struct {
+	key   string
+	items heap[*item]
+
+	able    []*worker // that lack nothing for it
+	version uint64    // of the fleet, that able belongs to
+}
+
+// queue is the available nodes of all active shards.
+type queue struct {
+	ageing  time.Duration
+	classes map[string]*class
+	offered []offered // in the order in which they expire
+	seq     uint64
+	changed bool // there is reason to match again
+}
+
+// offered is an offer that was made. It is history once the item is with another
+// worker, or has been offered again.
+type offered struct {
+	it    *item
+	to    *worker
+	until workflow.Moment
+}
+
+func (o offered) stands() bool { return o.it.to == o.to && o.it.until == o.until }
+
+func newQueue(ageing time.Duration) queue {
+	return queue{ageing: ageing, classes: map[string]*class{}}
+}
+
+// classKey names all that [snapshot.Profile.Lacks] looks at.
+func classKey(def *workflow.Definition, node int) string {
+	n := &def.Nodes[node]
+	if n.Kind == workflow.KindInline {
+		return fmt.Sprintf("%s\x00%d\x00%s", def.Queue(node), n.Kind, def.Hash())
+	}
+	return fmt.Sprintf("%s\x00%d\x00%s\x00%s\x00%s", def.Queue(node), n.Kind, n.Task, n.Policy.Version, strings.Join(n.Policy.Tags, "\x00"))
+}
+
+// add queues a new item.
+func (q *queue) add(it *item) {
+	key := classKey(it.def, it.node)
+	c := q.classes[key]
+	if c == nil {
+		c = &class{key: key, items: heap[*item]{
+			before: func(a, b *item) bool { return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.seq, b.seq)) < 0 },
+			moved:  func(it *item, slot int) { it.slot = slot + 1 },
+		}}
+		q.classes[key] = c
+	}
+	q.seq++
+	it.class, it.seq = c, q.seq
+	it.rank = it.since.Add(time.Duration(it.priority) * q.ageing)
+	q.push(it)
+}
+
+// push makes an item wait for a worker.
+func (q *queue) push(it *item) {
+	it.class.items.push(it)
+	q.changed = true
+}
+
+// remove takes out an item that is not available any more.
+func (q *queue) remove(it *item) {
+	if it.slot > 0 {
+		it.class.items.remove(it.slot - 1)
+		if len(it.class.items.all) == 0 {
+			delete(q.classes, it.class.key)
+		}
+	}
+	if it.to != nil {
+		q.changed = true // the worker may be free
+		it.release()
+	}
+}
+
+// release ends an offer.
+func (it *item) release() {
+	delete(it.to.offered, it)
+	it.to = nil
+}
+
+// nextExpiry returns when the next offer expires, or zero.
+func (q *queue) nextExpiry() workflow.Moment {
+	for len(q.offered) > 0 && !q.offered[0].stands() {
+		q.offered = q.offered[1:]
+	}
+	if len(q.offered) == 0 {
+		return 0
+	}
+	return q.offered[0].until
+}
+
+// expire queues the items again that nobody took in time.
+func (q *queue) expire(now workflow.Moment) {
+	for at := q.nextExpiry(); at != 0 && at <= now; at = q.nextExpiry() {
+		it := q.offered[0].it
+		it.to.unheard++
+		it.release()
+		q.requeue(it)
+	}
+}
+
+// requeue makes an item wait again whose offer has ended.
+func (q *queue) requeue(it *item) {
+	if q.classes[it.class.key] != it.class {
+		if c := q.classes[it.class.key]; c != nil {
+			it.class = c
+		} else {
+			q.classes[it.class.key] = it.class
+		}
+	}
+	q.push(it)
+}
+
+// setItems makes exactly these nodes, ascending, the run's available ones.
+// Offers of nodes that still are stand.
+func (l *loop) setItems(r *run, items []*item) {
+	old := r.items
+	for i, it := range items {
+		for len(old) > 0 && old[0].node < it.node {
+			l.queue.remove(old[0])
+			old = old[1:]
+		}
+		if len(old) > 0 && old[0].node == it.node {
+			if was := old[0]; was.same(it) {
+				items[i] = was
+			} else {
+				l.queue.remove(was)
+			}
+			old = old[1:]
+		}
+		if items[i] == it {
+			l.queue.add(it)
+		}
+	}
+	for _, it := range old {
+		l.queue.remove(it)
+	}
+	r.items = items
+}
