@@ -113,6 +113,6 @@ func (ed *edit) chain(h *snapshot.Head, i int, o *outcome) error {
 // which are made for that node alone.
 func (ed *edit) goesOn(h *snapshot.Head, o *outcome, node int) bool {
 	def := h.Def()
-	return !ed.alone && h.State.Ready(node) && h.State.Nodes[node].Available <= h.State.Clock &&
+	return !ed.last && h.State.Ready(node) && h.State.Nodes[node].Available <= h.State.Clock &&
 		def.Nodes[o.by].Policy.Heartbeat == 0 && def.Nodes[node].Policy.Heartbeat == 0 && ed.s.canRun(def, node)
 }

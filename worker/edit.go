@@ -20,7 +20,7 @@ var errProtocol = errors.New("worker: outcome against the protocol")
 type edit struct {
 	s     *session
 	batch []*outcome
-	alone bool      // draining: no outcome is followed by another node
+	last  bool      // draining: no outcome is followed by another node
 	since time.Time // when the edit was made
 
 	// What the last application came to.
@@ -39,7 +39,7 @@ type step struct {
 }
 
 func newEdit(s *session, batch []*outcome) *edit {
-	return &edit{s: s, batch: batch, alone: s.draining.Load(), since: time.Now()}
+	return &edit{s: s, batch: batch, last: s.draining.Load(), since: time.Now()}
 }
 
 // apply is a [snapshot.Edit].

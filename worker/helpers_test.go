@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 
@@ -23,6 +25,9 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is how long a test waits, on fake time.
+const patience = 10 * time.Minute
 
 // world is a store with runs and workers, on fake time.
 type world struct {
@@ -58,6 +63,7 @@ func inWorld(t *testing.T, test func(w *world)) {
 // hooked is a store whose commits go through a hook, if there is one.
 type hooked struct {
 	store.Store
+	deaf atomic.Bool // keepalives are held up
 	mu   sync.Mutex
 	hook func(t store.Txn, commit func() (store.Result, error)) (store.Result, error) // guarded by mu
 }
@@ -71,6 +77,15 @@ func (h *hooked) Commit(ctx context.Context, t store.Txn) (store.Result, error) 
 		return commit()
 	}
 	return hook(t, commit)
+}
+
+// KeepAlive waits for its context's end while keepalives are held up.
+func (h *hooked) KeepAlive(ctx context.Context, id store.LeaseID) (store.Lease, error) {
+	if h.deaf.Load() {
+		<-ctx.Done()
+		return store.Lease{}, fmt.Errorf("%w: %w", grapnel.ErrUnavailable, context.Cause(ctx))
+	}
+	return h.Store.KeepAlive(ctx, id)
 }
 
 func (h *hooked) set(hook func(t store.Txn, commit func() (store.Result, error)) (store.Result, error)) {
@@ -138,7 +153,7 @@ func (w *world) start(run grapnel.RunID, wf workflow.Any, input string) *snapsho
 // until waits for a state of the run, which it returns.
 func (w *world) until(run grapnel.RunID, is func(*snapshot.Head) bool) *snapshot.Head {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), time.Hour)
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	for b := range w.mem.Watch(ctx, store.WatchRequest{Prefix: w.keys.Head(run), From: 1}) {
 		for _, ev := range b.Events {
@@ -147,7 +162,7 @@ func (w *world) until(run grapnel.RunID, is func(*snapshot.Head) bool) *snapshot
 			}
 		}
 	}
-	w.t.Fatalf("run %q did not get there within an hour", run)
+	w.t.Fatalf("run %q did not get there in time", run)
 	return nil
 }
 
@@ -198,7 +213,7 @@ func (w *world) commit(ops ...store.Op) {
 // worker waits for the session of a worker that is not draining.
 func (w *world) worker() (*snapshot.Profile, store.KV) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), time.Hour)
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	for b := range w.mem.Watch(ctx, store.WatchRequest{Prefix: w.keys.Workers(), From: 1}) {
 		for _, ev := range b.Events {
@@ -214,7 +229,7 @@ func (w *world) worker() (*snapshot.Profile, store.KV) {
 			}
 		}
 	}
-	w.t.Fatal("no worker came up within an hour")
+	w.t.Fatal("no worker came up in time")
 	return nil, store.KV{}
 }
 
@@ -362,6 +377,26 @@ func (c *counter) of(name string) int {
 	defer c.mu.Unlock()
 	return c.n[name]
 }
+
+// logs returns a logger, and what has been logged with it.
+func logs() (hclog.Logger, func() string) {
+	var mu sync.Mutex
+	var b strings.Builder
+	log := hclog.New(&hclog.LoggerOptions{Output: writer(func(p []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return b.Write(p)
+	}), Level: hclog.Debug})
+	return log, func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		return b.String()
+	}
+}
+
+type writer func(p []byte) (int, error)
+
+func (w writer) Write(p []byte) (int, error) { return w(p) }
 
 var errBoom = errors.New("boom")
 

@@ -73,10 +73,10 @@ func (w *Worker) Serve(wfs ...workflow.Any) {
 // has begun.
 type registry struct {
 	mu        sync.Mutex
-	sealed    bool // guarded by mu
-	errs      []error
-	tasks     map[string]*taskVersions
-	workflows map[string]workflow.Any
+	sealed    bool                     // guarded by mu, like all below until it is set
+	errs      []error                  //
+	tasks     map[string]*taskVersions //
+	workflows map[string]workflow.Any  // by name
 }
 
 // taskVersions are the implementations of one task.
@@ -150,10 +150,13 @@ func (r *registry) add(name, version string, impl implementation) {
 	}
 }
 
-// seal ends registration and returns all mistakes made in it.
+// seal ends registration, once, and returns all mistakes made in it.
 func (r *registry) seal() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.sealed {
+		return fmt.Errorf("%w: Run was called before", grapnel.ErrInvalid)
+	}
 	r.sealed = true
 	return errors.Join(r.errs...)
 }

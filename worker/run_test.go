@@ -289,7 +289,9 @@ func TestMiddlewareIsCalledOutermostFirst(t *testing.T) {
 			}
 		}
 		contract := workflow.NewTask[int, int]("task")
-		wf := workflow.New("flow", func(g *workflow.Graph, in workflow.Value[int]) workflow.Value[int] { return workflow.Do(g, contract, in) })
+		wf := workflow.New("flow", func(g *workflow.Graph, in workflow.Value[int]) workflow.Value[int] {
+			return workflow.Do(g, contract, in)
+		})
 		w.start("r", wf, "1")
 		w.work(worker.Config{}, func(wk *worker.Worker) {
 			worker.Handle(wk, contract, func(_ context.Context, x int) (int, error) { return x, nil }, note("outer"), note("inner"))

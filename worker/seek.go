@@ -28,20 +28,21 @@ func (s *session) followCoordinators() {
 }
 
 // seek looks for available nodes while there is no coordinator to offer them:
-// one random shard at a time, and the same one again for as long as something
-// was found there.
+// one random shard at a time, and every other time the same one again for as
+// long as something was found there.
 func (s *session) seek(ctx context.Context) {
 	var order []int
-	for ctx.Err() == nil {
-		if s.alone.wait(ctx) != nil {
-			return
-		}
+	for s.alone.wait(ctx) == nil {
 		if len(order) == 0 {
 			order = rand.Perm(store.Shards)
 		}
-		found := s.seekIn(ctx, store.Shard(order[0]))
-		if !found {
-			order = order[1:]
+		if free := cap(s.w.slots) - len(s.w.slots) - len(s.offers); free > 0 {
+			switch {
+			case !s.seekIn(ctx, store.Shard(order[0]), free):
+				order = order[1:]
+			case len(order) > 1:
+				order[0], order[1] = order[1], order[0]
+			}
 		}
 		interval := s.w.cfg.Seek
 		if !sleep(ctx, interval/2+rand.N(interval)) {
@@ -50,14 +51,10 @@ func (s *session) seek(ctx context.Context) {
 	}
 }
 
-// seekIn looks for as many nodes in a shard as there are free slots, and reports
-// whether it queued one.
-func (s *session) seekIn(ctx context.Context, shard store.Shard) bool {
-	free := cap(s.w.slots) - len(s.w.slots) - len(s.offers)
-	if free <= 0 {
-		return false
-	}
-	found, err := s.w.runs.FindAvailable(ctx, []store.Shard{shard}, s.profile, s.clock.now(), free)
+// seekIn looks for up to limit nodes in a shard, and reports whether it queued
+// one.
+func (s *session) seekIn(ctx context.Context, shard store.Shard, limit int) bool {
+	found, err := s.w.runs.FindAvailable(ctx, []store.Shard{shard}, s.profile, s.clock.now(), limit)
 	if err != nil {
 		if ctx.Err() == nil {
 			s.log.Warn("shard not searched", "shard", shard.String(), "error", err)

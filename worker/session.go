@@ -30,7 +30,7 @@ type session struct {
 
 	offers   chan offer
 	taken    chan string // keys of messages to be deleted
-	alone    gate        // open while there is no coordinator
+	alone    gate        // open while there is no coordinator, as far as known
 	draining atomic.Bool
 	stopping context.Context // ends when the grace is over
 	stop     context.CancelCauseFunc
