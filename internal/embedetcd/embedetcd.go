@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/hashicorp/go-hclog"
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 	"go.etcd.io/etcd/client/pkg/v3/transport"
@@ -97,6 +98,7 @@ func (c Config) validate() error {
 type Server struct {
 	etcd   *embed.Etcd
 	client *clientv3.Client
+	rpc    *rpcServers
 	lock   *fileutil.LockedFile
 	url    string
 
@@ -134,9 +136,10 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		fmt.Errorf("%w: not ready within %v", grapnel.ErrUnavailable, cfg.StartTimeout))
 	defer cancel()
 	for attempt := 1; ; attempt++ {
-		e, at, err := startEtcd(ctx, cfg)
+		rpc := new(rpcServers)
+		e, at, err := startEtcd(ctx, cfg, rpc)
 		if err == nil {
-			return &Server{etcd: e, client: v3client.New(e.Server), lock: lock, url: at.String()}, nil
+			return &Server{etcd: e, client: v3client.New(e.Server), rpc: rpc, lock: lock, url: at.String()}, nil
 		}
 		_, port, _ := net.SplitHostPort(cfg.Listen)
 		if errors.Is(err, syscall.EADDRINUSE) && port == "0" && attempt < portAttempts {
@@ -148,12 +151,14 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 
 // startEtcd starts a server, waits until it is ready, and returns where it
 // listens.
-func startEtcd(ctx context.Context, cfg Config) (*embed.Etcd, url.URL, error) {
+func startEtcd(ctx context.Context, cfg Config, rpc *rpcServers) (*embed.Etcd, url.URL, error) {
 	at, err := address(ctx, cfg)
 	if err != nil {
 		return nil, at, err
 	}
-	e, err := embed.StartEtcd(serverConfig(cfg, at))
+	c := serverConfig(cfg, at)
+	c.ServiceRegister = rpc.add
+	e, err := embed.StartEtcd(c)
 	if err != nil {
 		return nil, at, err
 	}
@@ -210,6 +215,9 @@ func serverConfig(cfg Config, at url.URL) *embed.Config {
 	c.ListenClientUrls, c.AdvertiseClientUrls = []url.URL{at}, []url.URL{at}
 	c.ListenPeerUrls, c.AdvertisePeerUrls = peer, peer
 	c.InitialCluster = c.InitialClusterFromName(c.Name)
+	// A new directory is a new cluster, and clients can tell. The id that comes
+	// out of it is kept in the directory.
+	c.InitialClusterToken = uuid.NewString()
 	return c
 }
 
@@ -224,14 +232,15 @@ func (s *Server) Client() *clientv3.Client { return s.client }
 func (s *Server) Failed() <-chan error { return s.etcd.Err() }
 
 // Close stops the server, waits until it has, and gives the directory up.
-// Clients of other processes that still watch can make it wait for some seconds.
-// It may be called more than once.
+// Requests of other processes have a moment to end, and are cut off then. It may
+// be called more than once.
 func (s *Server) Close() error {
 	s.closing.Do(func() {
 		err := s.client.Close()
 		if errors.Is(err, context.Canceled) { // how this kind of client says that it is closed
 			err = nil
 		}
+		s.rpc.stop()
 		s.etcd.Close()
 		s.closeErr = errors.Join(err, s.lock.Close())
 	})

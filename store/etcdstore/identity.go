@@ -36,8 +36,8 @@ type identity struct {
 }
 
 // known returns the revision that an answer to a linearizable request sent from
-// now on cannot be below.
-func (i *identity) known() int64 { return i.revision.Load() }
+// now on cannot be below. It is never zero: etcd begins with one.
+func (i *identity) known() int64 { return max(i.revision.Load(), 1) }
 
 // check looks at an answer. The request was sent when known returned before, or
 // is not linearizable and before is zero.

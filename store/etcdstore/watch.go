@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -105,15 +106,15 @@ func (w *watch) failure(resp clientv3.WatchResponse) error {
 	if errors.Is(err, rpctypes.ErrCompacted) {
 		return fmt.Errorf("watch %q: %w", w.req.Prefix, &store.CompactedError{Revision: grapnel.Revision(resp.CompactRevision)})
 	}
-	return fmt.Errorf("watch %q: %w: %s", w.req.Prefix, watchFault(err), describe(err))
-}
-
-// watchFault is the sentinel for the end of a watch.
-func watchFault(err error) error {
-	if kind := diagnose(err).kind; errors.Is(kind, store.ErrDenied) {
-		return kind
+	// The reason for refusing a watch arrives as a status in words.
+	if _, desc, ok := strings.Cut(err.Error(), " desc = "); ok {
+		err = rpctypes.Error(errors.New(desc))
 	}
-	return grapnel.ErrUnavailable
+	kind := grapnel.ErrUnavailable
+	if diagnose(err).is(store.ErrDenied) {
+		kind = store.ErrDenied
+	}
+	return fmt.Errorf("watch %q: %w: %s", w.req.Prefix, kind, describe(err))
 }
 
 // decode leaves out what was delivered before: after a lost connection the
