@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,7 +82,7 @@ func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = hclog.NewNullLogger()
 	}
-	c.Endpoints = append([]string(nil), c.Endpoints...)
+	c.Endpoints = slices.Clone(c.Endpoints)
 	return c
 }
 
@@ -96,6 +97,11 @@ func (c Config) validate() error {
 		if err := checkEndpoint(e); err != nil {
 			bad("endpoint %q: %v", e, err)
 		}
+	}
+	if plain, secure := c.schemes("http:"), c.schemes("https:", "unixs:"); plain && secure {
+		bad("endpoints with and without TLS")
+	} else if plain && (c.CAFile != "" || c.CertFile != "" || c.ServerName != "") {
+		bad("settings for TLS, and an http endpoint")
 	}
 	if c.DialTimeout < 0 {
 		bad("dial time-out %v is negative", c.DialTimeout)
@@ -146,23 +152,20 @@ func checkEndpoint(e string) error {
 	return nil
 }
 
-// usesTLS reports whether anything in the config calls for TLS.
-func (c Config) usesTLS() bool {
-	for _, e := range c.Endpoints {
-		if strings.HasPrefix(e, "https:") || strings.HasPrefix(e, "unixs:") {
-			return true
-		}
-	}
-	return c.CAFile != "" || c.CertFile != "" || c.ServerName != ""
+// schemes reports whether an endpoint begins with one of these.
+func (c Config) schemes(prefixes ...string) bool {
+	return slices.ContainsFunc(c.Endpoints, func(e string) bool {
+		return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(e, p) })
+	})
 }
 
 // tlsConfig reads the TLS files. Errors name the file. It returns nil if TLS is
 // not called for.
 func (c Config) tlsConfig() (*tls.Config, error) {
-	if !c.usesTLS() {
+	if !c.schemes("https:", "unixs:") && c.CAFile == "" && c.CertFile == "" && c.ServerName == "" {
 		return nil, nil //nolint:nilnil // nil is what crypto/tls's users call "no TLS"
 	}
-	t := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
+	t := &tls.Config{MinVersion: tls.VersionTLS12}
 	var errs []error
 	if c.CAFile != "" {
 		pem, err := os.ReadFile(c.CAFile)

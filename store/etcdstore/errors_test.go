@@ -156,7 +156,7 @@ func TestConfigReportsAllThatIsWrong(t *testing.T) {
 	}
 	all := fmt.Sprint(joined.Unwrap())
 	for _, want := range []string{
-		`"etcd": host:port`, `scheme "ftp"`, "http://user@", "2379/x", "dial time-out", "request time-out",
+		`"etcd": host:port`, "with and without TLS", `scheme "ftp"`, "http://user@", "2379/x", "dial time-out", "request time-out",
 		"-3 operations", "-4 bytes", "-5 requests", "key file", "password",
 	} {
 		if !strings.Contains(all, want) {

@@ -58,6 +58,12 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 }
 
 func clientConfig(cfg Config, tlsConfig *tls.Config) clientv3.Config {
+	options := []grpc.DialOption{grpc.WithStatsHandler(sentWatcher{})}
+	if cfg.ServerName != "" {
+		// The name in a TLS config does not reach the handshake: etcd's client
+		// puts the endpoint's host in its place.
+		options = append(options, grpc.WithAuthority(cfg.ServerName))
+	}
 	return clientv3.Config{
 		Endpoints:            cfg.Endpoints,
 		DialTimeout:          cfg.DialTimeout,
@@ -65,7 +71,7 @@ func clientConfig(cfg Config, tlsConfig *tls.Config) clientv3.Config {
 		DialKeepAliveTimeout: 5 * time.Second,
 		TLS:                  tlsConfig,
 		Logger:               zap.NewNop(),
-		DialOptions:          []grpc.DialOption{grpc.WithStatsHandler(sentWatcher{})},
+		DialOptions:          options,
 	}
 }
 
