@@ -63,13 +63,16 @@ func (d *duty) expiryEvent(h *snapshot.Head, i int, live *claimed, kind string) 
 		return workflow.NodeExpired{Node: i, Kind: kind, Now: d.now}
 	}
 	n, p := &h.State.Nodes[i], &h.Def().Nodes[i].Policy
-	attempt := n.Attempt()
+	attempt, failures := n.Attempt(), 0
+	if n.Trouble != nil {
+		failures = n.Trouble.Failures
+	}
 	return workflow.AttemptFailed{
 		Node: i, Fence: live.fence, Attempt: attempt, Started: attemptStart(n, live, i), Now: d.now,
 		Failure: workflow.Failure{
 			Kind: kind, Message: fmt.Sprintf("attempt %d of %s is over its limit of %v", attempt, h.Def().Nodes[i].Name, p.StartToClose),
 		},
-		RetryAt: max(d.now, h.State.Clock).Add(p.Retry.Delay(attempt, d.random())),
+		RetryAt: max(d.now, h.State.Clock).Add(p.Retry.Delay(failures+1, d.random())),
 	}
 }
 
@@ -107,15 +110,9 @@ func (l *loop) sendStops(r *run, h *snapshot.Head) {
 	r.freed = nil
 }
 
-// concluded reports whether an outcome was committed under a claim.
+// concluded reports whether an outcome was committed under a claim: that of the
+// node it was made for, which comes before those of nodes chained to it. Another
+// node with the same fence says nothing: claims made in one request share it.
 func concluded(s *workflow.State, c *claimed) bool {
-	if c.node < len(s.Nodes) && s.Nodes[c.node].Fence == c.fence {
-		return true
-	}
-	for i := range s.Nodes {
-		if s.Nodes[i].Fence == c.fence {
-			return true
-		}
-	}
-	return false
+	return c.node < len(s.Nodes) && s.Nodes[c.node].Fence == c.fence
 }

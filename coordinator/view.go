@@ -176,7 +176,7 @@ func (r *run) removeMail(key string) {
 }
 
 func (l *loop) addLoss(r *run, lo loss) {
-	if !slices.ContainsFunc(r.losses, func(o loss) bool { return o.fence == lo.fence }) {
+	if !slices.ContainsFunc(r.losses, func(o loss) bool { return o.node == lo.node && o.fence == lo.fence }) {
 		r.losses = append(r.losses, lo)
 		l.view.lossy[r] = struct{}{}
 	}
