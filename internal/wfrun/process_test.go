@@ -2,6 +2,7 @@ package wfrun
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,18 +16,25 @@ import (
 	"github.com/grapnel-dev/grapnel/internal/cli"
 )
 
-// childArg makes the test binary play a child; what follows is how it behaves.
+// childArg makes the test binary play a child; what follows is how it behaves,
+// and its role.
 const childArg = "-wfrun-child"
 
 func TestMain(m *testing.M) {
 	if len(os.Args) == 4 && os.Args[1] == childArg {
-		os.Exit(child(os.Args[2]))
+		os.Exit(child(os.Args[2], os.Args[3]))
 	}
 	goleak.VerifyTestMain(m)
 }
 
-func child(behaviour string) int {
+func child(behaviour, which string) int {
 	switch behaviour {
+	case "real":
+		if err := Serve(context.Background(), which, os.Stdin, os.Stdout, os.Stderr); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return 0
 	case "crash":
 		if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
 			return 1

@@ -129,7 +129,7 @@ func margin(ttl time.Duration) time.Duration { return min(claim.DefaultMargin, t
 func serveCoordinator(ctx context.Context, s settings, log hclog.Logger) (err error) {
 	st, err := s.Etcd.Open(ctx, log)
 	if err != nil {
-		return err
+		return unlessStopping(ctx, err)
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
 	c, err := coordinator.New(coordinator.Config{
@@ -145,7 +145,7 @@ func serveCoordinator(ctx context.Context, s settings, log hclog.Logger) (err er
 func serveWorker(ctx context.Context, s settings, log hclog.Logger) (err error) {
 	st, err := s.Etcd.Open(ctx, log)
 	if err != nil {
-		return err
+		return unlessStopping(ctx, err)
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
 	w, err := worker.New(worker.Config{
@@ -159,7 +159,8 @@ func serveWorker(ctx context.Context, s settings, log hclog.Logger) (err error) 
 	return unlessStopping(ctx, w.Run(ctx))
 }
 
-// unlessStopping returns err, unless the role stopped because it was asked to.
+// unlessStopping returns err, unless it only says that the child was asked to
+// stop.
 func unlessStopping(ctx context.Context, err error) error {
 	if ctx.Err() != nil && (errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err())) {
 		return nil
