@@ -161,24 +161,22 @@ func (e *execution) call(ctx context.Context, h workflow.Handler, in []byte) <-c
 	go func() { // joined by wait, unless the function does not return
 		defer e.slot.release()
 		defer e.s.w.calls.end(c)
-		results <- protect(ctx, h, in)
+		// What it comes to if the function ends the goroutine.
+		r := failed(&workflow.Failure{Kind: workflow.KindPanic, Node: -1, Message: "the task called runtime.Goexit"})
+		defer func() { results <- r }()
+		r = protect(ctx, h, in)
 	}()
 	return results
 }
 
-// protect calls h and makes a panic, or a call of runtime.Goexit, a failure.
+// protect calls h and makes a panic a failure.
 func protect(ctx context.Context, h workflow.Handler, in []byte) (r result) {
-	returned := false
 	defer func() {
-		switch p := recover(); {
-		case p != nil:
+		if p := recover(); p != nil {
 			r = failed(workflow.PanicFailure(p))
-		case !returned:
-			r = failed(&workflow.Failure{Kind: workflow.KindPanic, Node: -1, Message: "runtime.Goexit was called"})
 		}
 	}()
 	out, err := h(ctx, in)
-	returned = true
 	if err != nil {
 		return failed(workflow.FailureOf(err))
 	}

@@ -106,9 +106,11 @@ func TestOwnCommitIsRecognisedWhateverItsReply(t *testing.T) {
 					if add, show := calls.of("add"), calls.of("show"); add != 4 || show != 1 {
 						t.Errorf("%d and %d calls, want 4 and 1", add, show)
 					}
+					mu.Lock()
 					if seen < nth && nth <= 7 {
 						t.Errorf("there were %d commits only", seen)
 					}
+					mu.Unlock()
 					r.drain()
 					time.Sleep(3 * time.Second) // until what is late has come
 					w.noClaims()

@@ -38,7 +38,8 @@ type world struct {
 	runs *snapshot.Runs
 	seq  int
 	// losses is set by tests in which claims vanish without the head.
-	losses bool
+	losses           bool
+	coordinatorLease store.LeaseID
 }
 
 // inWorld runs a test in a world of its own and checks, at the end, what holds
@@ -63,9 +64,10 @@ func inWorld(t *testing.T, test func(w *world)) {
 // hooked is a store whose commits go through a hook, if there is one.
 type hooked struct {
 	store.Store
-	deaf atomic.Bool // keepalives are held up
-	mu   sync.Mutex
-	hook func(t store.Txn, commit func() (store.Result, error)) (store.Result, error) // guarded by mu
+	deaf    atomic.Bool // keepalives are held up
+	mu      sync.Mutex
+	watches []context.CancelFunc                                                         // guarded by mu
+	hook    func(t store.Txn, commit func() (store.Result, error)) (store.Result, error) // guarded by mu
 }
 
 func (h *hooked) Commit(ctx context.Context, t store.Txn) (store.Result, error) {
@@ -86,6 +88,23 @@ func (h *hooked) KeepAlive(ctx context.Context, id store.LeaseID) (store.Lease, 
 		return store.Lease{}, fmt.Errorf("%w: %w", grapnel.ErrUnavailable, context.Cause(ctx))
 	}
 	return h.Store.KeepAlive(ctx, id)
+}
+
+// Watch can be ended by endWatches.
+func (h *hooked) Watch(ctx context.Context, r store.WatchRequest) <-chan store.Batch {
+	ctx, cancel := context.WithCancel(ctx)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.watches = append(h.watches, cancel)
+	return h.Store.Watch(ctx, r)
+}
+
+func (h *hooked) endWatches() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, cancel := range h.watches {
+		cancel()
+	}
 }
 
 func (h *hooked) set(hook func(t store.Txn, commit func() (store.Result, error)) (store.Result, error)) {
@@ -200,7 +219,12 @@ func (w *world) fails(run grapnel.RunID) *workflow.Failure {
 // wait for offers.
 func (w *world) coordinator() {
 	w.t.Helper()
-	w.commit(store.Put(w.keys.Coordinator("test"), nil, 0))
+	l, err := w.mem.Grant(w.t.Context(), 24*time.Hour)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.coordinatorLease = l.ID
+	w.commit(store.Put(w.keys.Coordinator("test"), nil, l.ID))
 }
 
 func (w *world) commit(ops ...store.Op) {

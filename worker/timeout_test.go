@@ -207,7 +207,8 @@ func TestACoveredNodeIsNotExecutedByAnotherWorker(t *testing.T) {
 		w.offer(h, 0)
 		covered := w.until("r", func(h *snapshot.Head) bool { return h.State.Nodes[1].Cover.Fence != 0 })
 		w.offer(covered, 1) // as known now
-		w.offer(h, 1)       // as known before it was covered
+		synctest.Wait()
+		w.offer(h, 1) // as known before it was covered
 		synctest.Wait()
 		if n := calls.of("b"); n != 1 {
 			t.Errorf("the covered node is executed %d times", n)
