@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,12 +91,18 @@ func TestOffersThatCannotBeExecutedAreLeftAlone(t *testing.T) {
 
 func TestAWorkerExecutesAtMostAsManyNodesAsItHasSlots(t *testing.T) {
 	inWorld(t, func(w *world) {
+		var mu sync.Mutex
 		running, most := 0, 0
-		wf := single("flow", func(_ context.Context, x int) (int, error) {
-			running++
+		count := func(n int) {
+			mu.Lock()
+			defer mu.Unlock()
+			running += n
 			most = max(most, running)
+		}
+		wf := single("flow", func(_ context.Context, x int) (int, error) {
+			count(1)
+			defer count(-1)
 			time.Sleep(time.Second)
-			running--
 			return x, nil
 		})
 		for i := range 8 {
