@@ -182,10 +182,8 @@ func TestTwoWorkersThatBothExecuteANodeCommitOneOutcome(t *testing.T) {
 			}
 			return n, nil
 		})
-		w.start("r", wf, "1")
+		h := w.start("r", wf, "1")
 		w.work(worker.Config{Name: "first"}, serve(wf))
-		h := w.until("r", func(*snapshot.Head) bool { return calls.of("task") == 0 })
-		synctest.Wait()
 		for calls.of("task") == 0 {
 			time.Sleep(time.Second)
 		}
