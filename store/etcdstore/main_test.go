@@ -8,13 +8,7 @@ import (
 	"github.com/grapnel-dev/grapnel/internal/embedetcd"
 )
 
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
-		// Started by etcd's server and logging libraries, for good.
-		goleak.IgnoreAnyFunction("go.opencensus.io/stats/view.(*worker).start"),
-		goleak.IgnoreAnyFunction("gopkg.in/natefinch/lumberjack%2ev2.(*Logger).millRun"),
-	)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // serve runs an etcd for the length of a test.
 func serve(t testing.TB, cfg embedetcd.Config) *embedetcd.Server {
