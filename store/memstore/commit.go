@@ -16,6 +16,9 @@ func (s *Store) Commit(ctx context.Context, t store.Txn) (store.Result, error) {
 	if n := size(t); n > s.maxRequest {
 		return store.Result{}, fmt.Errorf("%w: a transaction of %d bytes, at most %d are allowed", grapnel.ErrTooLarge, n, s.maxRequest)
 	}
+	if n := max(len(t.If), len(t.Then), len(t.Else)); n > s.maxOps {
+		return store.Result{}, fmt.Errorf("%w: a transaction of %d operations, at most %d are allowed", grapnel.ErrTooLarge, n, s.maxOps)
+	}
 	if err := s.enter(ctx, writes(t)); err != nil {
 		return store.Result{}, err
 	}

@@ -17,6 +17,7 @@ import (
 const (
 	defaultMinTTL     = time.Second
 	defaultMaxRequest = 3 << 19 // 1.5 MiB, as etcd's
+	defaultMaxOps     = 128     // as etcd's
 )
 
 // Option changes how a store behaves.
@@ -30,10 +31,16 @@ func MinTTL(d time.Duration) Option { return func(s *Store) { s.minTTL = d } }
 // it is refused with [grapnel.ErrTooLarge]. The default is 1.5 MiB.
 func MaxRequest(bytes int) Option { return func(s *Store) { s.maxRequest = bytes } }
 
+// MaxOps sets how many guards, and how many operations in either branch, a
+// commit may have before it is refused with [grapnel.ErrTooLarge]. The default
+// is 128.
+func MaxOps(n int) Option { return func(s *Store) { s.maxOps = n } }
+
 // Store is a store in memory. Use [New].
 type Store struct {
 	minTTL     time.Duration
 	maxRequest int
+	maxOps     int
 
 	mu        sync.Mutex
 	rev       grapnel.Revision          // guarded by mu, like all below
@@ -63,7 +70,7 @@ var _ store.Store = (*Store)(nil)
 // New returns an empty store, at revision 1 as an empty etcd is.
 func New(opts ...Option) *Store {
 	s := &Store{
-		minTTL: defaultMinTTL, maxRequest: defaultMaxRequest, rev: 1, compacted: 1,
+		minTTL: defaultMinTTL, maxRequest: defaultMaxRequest, maxOps: defaultMaxOps, rev: 1, compacted: 1,
 		pairs: map[string][]version{}, leases: map[store.LeaseID]*leased{}, watchers: map[*watcher]struct{}{},
 	}
 	for _, o := range opts {

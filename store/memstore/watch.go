@@ -62,6 +62,8 @@ func (s *Store) open(w *watcher) {
 			w.offer(s.log[i:j], s.compacted)
 			i = j
 		}
+	} else {
+		w.enqueue(store.Batch{Revision: s.rev})
 	}
 	s.watchers[w] = struct{}{}
 }
@@ -87,9 +89,12 @@ func (w *watcher) offer(events []store.Event, compacted grapnel.Revision) {
 		}
 		b.Events = append(b.Events, ev)
 	}
-	if len(b.Events) == 0 {
-		return
+	if len(b.Events) > 0 {
+		w.enqueue(b)
 	}
+}
+
+func (w *watcher) enqueue(b store.Batch) {
 	w.mu.Lock()
 	w.queue = append(w.queue, b)
 	w.mu.Unlock()
