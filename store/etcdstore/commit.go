@@ -54,7 +54,7 @@ func (s *Store) send(pieces []*piece) ([]store.Result, error) {
 	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(s.ctx), s.cfg.RequestTimeout)
 	defer cancel()
 	for pause := (store.Pause{}); ; {
-		alarmed, known := s.quota.alarmed.Load(), s.identity.known()
+		alarmed, known := s.quota.alarmed(ctx, s.client), s.identity.known()
 		attempt, mark := withSentMark(ctx)
 		resp, err := s.request(attempt, pieces)
 		if err == nil {
@@ -65,7 +65,7 @@ func (s *Store) send(pieces []*piece) ([]store.Result, error) {
 			if !alarmed {
 				s.quota.look(ctx, s.client)
 			}
-			return nil, s.quota.outcome(alarmed, err)
+			return nil, overCapacity(alarmed, err)
 		}
 		sent := !s.marks || mark.set.Load()
 		if (f.refused || !sent) && f.passing && pause.Wait(ctx) == nil {

@@ -88,12 +88,11 @@ func TestErrorsSayWhatIsKnown(t *testing.T) {
 
 func TestOverCapacityIsCertainOnlyUnderAnAlarmSeenBefore(t *testing.T) {
 	t.Parallel()
-	var q quota
-	err := q.outcome(false, rpctypes.ErrNoSpace)
+	err := overCapacity(false, rpctypes.ErrNoSpace)
 	if !errors.Is(err, grapnel.ErrUnknown) || !errors.Is(err, grapnel.ErrOverCapacity) {
 		t.Errorf("without an alarm: %v", err)
 	}
-	err = q.outcome(true, rpctypes.ErrNoSpace)
+	err = overCapacity(true, rpctypes.ErrNoSpace)
 	if errors.Is(err, grapnel.ErrUnknown) || !errors.Is(err, grapnel.ErrOverCapacity) {
 		t.Errorf("under an alarm: %v", err)
 	}

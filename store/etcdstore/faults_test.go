@@ -128,16 +128,23 @@ func TestStoreRecoversFromARestartWithoutHelp(t *testing.T) {
 			}
 		})
 	}
-	receive := func(n int) {
-		for seen := 0; seen < n; {
+	seen := make(map[string]bool)
+	receive := func(enough func() bool) {
+		t.Helper()
+		for !enough() {
 			b := <-w
 			if b.Err != nil {
 				t.Fatalf("watch: %v", b.Err)
 			}
-			seen += len(b.Events)
+			for _, e := range b.Events {
+				if seen[e.KV.Key] {
+					t.Errorf("the watch delivered %s twice", e.KV.Key)
+				}
+				seen[e.KV.Key] = true
+			}
 		}
 	}
-	receive(50)
+	receive(func() bool { return len(seen) >= 50 })
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -149,12 +156,20 @@ func TestStoreRecoversFromARestartWithoutHelp(t *testing.T) {
 	}
 	cfg.Listen = strings.TrimPrefix(s.Endpoints()[0], "http://")
 	serve(t, cfg)
-	receive(50)
+	before := len(seen)
+	receive(func() bool { return len(seen) >= before+50 })
 	stop()
 	writers.Wait()
+	if _, err := st.Commit(t.Context(), store.Txn{Then: []store.Op{store.Put("/k/last", nil, 0)}}); err != nil {
+		t.Fatal(err)
+	}
+	receive(func() bool { return seen["/k/last"] })
 	acknowledged.Range(func(key, _ any) bool {
 		if _, err := st.Get(t.Context(), key.(string)); err != nil {
 			t.Errorf("acknowledged: %v", err)
+		}
+		if !seen[key.(string)] {
+			t.Errorf("the watch left out %s", key)
 		}
 		return true
 	})
@@ -296,7 +311,7 @@ func TestFullStoreRefusesPutsAndTakesDeletions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.Compact(ctx, resp.Header.Revision); err != nil {
+	if _, err := client.Compact(ctx, resp.Header.Revision, clientv3.WithCompactPhysical()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := client.Defragment(ctx, client.Endpoints()[0]); err != nil {
@@ -308,7 +323,7 @@ func TestFullStoreRefusesPutsAndTakesDeletions(t *testing.T) {
 	if err := put(0); err != nil {
 		t.Errorf("commit after space was made: %v", err)
 	}
-	if st.quota.alarmed.Load() {
+	if st.quota.seen.Load() != nil {
 		t.Error("the alarm is still believed in")
 	}
 }

@@ -67,7 +67,7 @@ func clientConfig(cfg Config, tlsConfig *tls.Config) clientv3.Config {
 	return clientv3.Config{
 		Endpoints:            cfg.Endpoints,
 		DialTimeout:          cfg.DialTimeout,
-		DialKeepAliveTime:    5 * time.Second,
+		DialKeepAliveTime:    10 * time.Second,
 		DialKeepAliveTimeout: 5 * time.Second,
 		TLS:                  tlsConfig,
 		Logger:               zap.NewNop(),

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/internal/embedetcd"
 	"github.com/grapnel-dev/grapnel/store"
@@ -155,11 +157,16 @@ func TestAuthentication(t *testing.T) {
 	}
 
 	cfg.Password = "secret"
+	var warnings strings.Builder
+	cfg.Logger = hclog.New(&hclog.LoggerOptions{Output: &warnings})
 	st, err := Open(ctx, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer st.Close()
+	if warnings.Len() != 0 {
+		t.Errorf("open warns: %s", warnings.String())
+	}
 	mine := store.Txn{Then: []store.Op{store.Put("/grapnel/mine/k", []byte("v"), 0)}}
 	if _, err := st.Commit(ctx, mine); err != nil {
 		t.Errorf("commit to my namespace: %v", err)

@@ -21,6 +21,10 @@ import (
 // lost its leader. What is not received is held in memory.
 func (s *Store) Watch(ctx context.Context, r store.WatchRequest) <-chan store.Batch {
 	w := &watch{s: s, req: r, at: max(r.From-1, 0), before: max(r.From-1, 0), out: make(chan store.Batch, 1)}
+	if r.From < 0 {
+		w.end(ctx, fmt.Errorf("%w: watch %q from revision %d", grapnel.ErrInvalid, r.Prefix, r.From))
+		return w.out
+	}
 	if err := s.goFollow(func() { w.follow(ctx) }); err != nil {
 		w.end(ctx, err)
 	}
