@@ -31,7 +31,7 @@ func raceRevoke(e *env) {
 			if err != nil && !errors.Is(err, store.ErrLeaseNotFound) {
 				e.Errorf("commit %d: %v, want ErrLeaseNotFound", i, err)
 			}
-			if name := fmt.Sprintf("free/%d/%d", round, i); len(e.listAt(name, 0)) != 0 != (err == nil) {
+			if name := fmt.Sprintf("free/%d/%d", round, i); e.there(name) != (err == nil) {
 				e.Errorf("commit %d: %v, and %s exists: %v", i, err, name, err != nil)
 			}
 		}
