@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"time"
 )
 
@@ -39,9 +41,13 @@ func main() {
 	clients := flag.Int("clients", 256, "how many puts or runs are under way at a time")
 	workers := flag.Int("workers", 2, "how many worker sessions there are")
 	slots := flag.Int("slots", 128, "how many tasks a worker executes at a time")
+	profile := flag.String("cpuprofile", "", "write a CPU profile of this process to `file`")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	stopProfile, err := startProfile(*profile)
+	exitOn(err)
+	defer stopProfile()
 	f, err := measure(ctx, figures{Seconds: *seconds, Clients: *clients, Workers: *workers, Slots: *slots})
 	exitOn(err)
 	if *asJSON {
@@ -51,6 +57,24 @@ func main() {
 		return
 	}
 	f.print()
+}
+
+// startProfile begins a profile, if a file is named, and returns how to end it.
+func startProfile(file string) (stop func(), err error) {
+	if file == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		exitOn(f.Close())
+	}, nil
 }
 
 func exitOn(err error) {

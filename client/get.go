@@ -103,7 +103,7 @@ func orNull(data []byte) json.RawMessage {
 // loadWithClaims returns a run's head and live claims, by node, as of one
 // revision.
 func (c *Client) loadWithClaims(ctx context.Context, id grapnel.RunID) (*snapshot.Head, map[int]claimed, error) {
-	head, _, err := c.readHead(ctx, c.keys.Head(id))
+	head, err := c.st.Get(ctx, c.keys.Head(id))
 	if errors.Is(err, grapnel.ErrNotFound) {
 		return nil, nil, fmt.Errorf("run %q: %w", id, grapnel.ErrNotFound)
 	}

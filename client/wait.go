@@ -36,17 +36,8 @@ func (c *Client) WaitEnded(ctx context.Context, id grapnel.RunID) (*RunInfo, err
 func (c *Client) waitEnded(ctx context.Context, id grapnel.RunID, instance grapnel.Instance) (h *snapshot.Head, err error) {
 	key := c.keys.Head(id)
 	err = c.patiently(ctx, id, func() error {
-		kv, seen, err := c.readHead(ctx, key)
-		if errors.Is(err, grapnel.ErrNotFound) && instance != 0 {
-			return grapnel.ErrRunGone
-		}
+		kv, err := c.followToEnd(ctx, key, &instance)
 		if err != nil {
-			return err
-		}
-		if instance == 0 {
-			instance = kv.Create
-		}
-		if kv, err = c.followToEnd(ctx, kv, seen, instance); err != nil {
 			return err
 		}
 		h, err = c.runs.Decode(ctx, kv)
@@ -80,45 +71,46 @@ func passing(err error) bool {
 	return errors.Is(err, grapnel.ErrUnavailable) || errors.Is(err, grapnel.ErrUnknown) || errors.Is(err, store.ErrCompacted)
 }
 
-// readHead returns the head and the revision as of which it is that. A plain get
-// would only give the head's own revision, behind which the history may have
-// been compacted long ago.
-func (c *Client) readHead(ctx context.Context, key string) (store.KV, grapnel.Revision, error) {
-	res, err := c.st.Commit(ctx, store.Txn{Then: []store.Op{store.Get(key)}})
-	if err != nil {
-		return store.KV{}, 0, err
-	}
-	if !res.Reads[0].Found {
-		return store.KV{}, 0, grapnel.ErrNotFound
-	}
-	return res.Reads[0].KV, res.Revision, nil
-}
-
-// followToEnd watches a head, which is kv as of revision seen, and returns it as
-// it is once the run has ended.
-func (c *Client) followToEnd(ctx context.Context, kv store.KV, seen grapnel.Revision, instance grapnel.Instance) (store.KV, error) {
-	if ended, err := hasEnded(kv, instance); ended || err != nil {
-		return kv, err
-	}
+// followToEnd watches a head and returns it as it is once the run has ended. It
+// opens the watch first and then reads, for a watch from the revision that was
+// read would have to catch up with whatever was written since. If instance is
+// zero it becomes that of the head that is found.
+func (c *Client) followToEnd(ctx context.Context, key string, instance *grapnel.Instance) (store.KV, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	batches := c.st.Watch(ctx, store.WatchRequest{Prefix: kv.Key, From: seen + 1})
+	batches := c.st.Watch(ctx, store.WatchRequest{Prefix: key})
 	defer func() {
 		cancel()
 		for range batches { // until the watch has ended
 		}
 	}()
+	var read grapnel.Revision // the head's, or zero before it was read
 	for b := range batches {
 		if b.Err != nil {
 			return store.KV{}, b.Err
 		}
+		if read == 0 {
+			kv, err := c.st.Get(ctx, key)
+			if errors.Is(err, grapnel.ErrNotFound) && *instance != 0 {
+				err = grapnel.ErrRunGone
+			}
+			if err != nil {
+				return store.KV{}, err
+			}
+			if read = kv.Mod; *instance == 0 {
+				*instance = kv.Create
+			}
+			if ended, err := hasEnded(kv, *instance); ended || err != nil {
+				return kv, err
+			}
+		}
 		for _, ev := range b.Events {
-			if ev.KV.Key != kv.Key {
+			if ev.KV.Key != key || ev.KV.Mod <= read {
 				continue
 			}
 			if ev.Deleted {
 				return store.KV{}, grapnel.ErrRunGone
 			}
-			if ended, err := hasEnded(ev.KV, instance); ended || err != nil {
+			if ended, err := hasEnded(ev.KV, *instance); ended || err != nil {
 				return ev.KV, err
 			}
 		}

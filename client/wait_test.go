@@ -154,7 +154,7 @@ func TestWaitNoticesThatTheRunIsDeletedAndReplaced(t *testing.T) {
 	})
 }
 
-// endlessly is a store whose watches end after one batch.
+// endlessly is a store whose watches end after one batch with events.
 type endlessly struct {
 	store.Store
 	watches chan struct{}
@@ -172,15 +172,18 @@ func (s *endlessly) Watch(ctx context.Context, r store.WatchRequest) <-chan stor
 			for range in {
 			}
 		}()
-		select {
-		case b := <-in:
+		for events := 0; events == 0; {
 			select {
-			case out <- b:
+			case b := <-in:
+				events = len(b.Events)
+				select {
+				case out <- b:
+				case <-ctx.Done():
+					return
+				}
 			case <-ctx.Done():
 				return
 			}
-		case <-ctx.Done():
-			return
 		}
 		select {
 		case out <- store.Batch{Err: s.err}:

@@ -99,7 +99,11 @@ type Page struct {
 // WatchRequest says what to watch.
 type WatchRequest struct {
 	Prefix string
-	// From is the first revision delivered; zero means the next one.
+	// From is the first revision delivered. Zero means the next one: the watch
+	// then begins with a batch without events, which tells that it is open and
+	// the revision behind which it begins. Stores deliver such a watch at once;
+	// one from an earlier revision may first have to catch up, which takes etcd
+	// up to 100 ms.
 	From grapnel.Revision
 	// Previous asks for the pair before each change, as far as it has not been
 	// compacted.
