@@ -166,7 +166,7 @@ func (r *runner) conduct(ctx context.Context, st store.Store, c *client.Client, 
 	waitErr := r.wait(untilEnd, v)
 	end(nil)
 	wg.Wait()
-	report.WallSeconds = time.Since(began).Seconds()
+	report.WallSeconds = float64(time.Since(began).Milliseconds()) / 1000
 	reap.report(report, len(strikes))
 	if waitErr != nil && !errors.Is(waitErr, ErrTimedOut) {
 		return errors.Join(waitErr, killErr)
