@@ -280,3 +280,31 @@ func TestWaitGoesOnWhileTheStoreCannotBeReached(t *testing.T) {
 		})
 	}
 }
+
+func TestWaitEndedIsNotMisledByTheRunThatHadTheIDBefore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.start("r")
+		replaced := false
+		c := newClient(t, faultstore.New(w.st, func(i faultstore.Info) faultstore.Action {
+			if replaced || i.Kind != faultstore.Get || i.Key != w.keys.Head("r") {
+				return faultstore.Action{}
+			}
+			replaced = true
+			// The watch is open already and will tell of the deletion.
+			return faultstore.Action{Enter: func() { w.start("r", client.OnConflict(client.TerminateExisting)) }}
+		}))
+		done := make(chan error, 1)
+		go func() {
+			_, err := c.WaitEnded(t.Context(), "r")
+			done <- err
+		}()
+		synctest.Wait()
+		w.complete("r", 0, "2")
+		w.complete("r", 1, "4")
+		if err := <-done; err != nil || !replaced {
+			t.Errorf("WaitEnded returned %v", err)
+		}
+	})
+}

@@ -68,7 +68,7 @@ func (c *Connection) Prepare(fs *pflag.FlagSet, name string, out io.Writer) (hcl
 }
 
 // fromEnvironment sets those flags of a connection that the command line left
-// alone from their environment variables.
+// alone from their environment variables, as far as these are not empty.
 func fromEnvironment(fs *pflag.FlagSet, lookup func(name string) (string, bool)) error {
 	var errs []error
 	own := pflag.NewFlagSet("", pflag.ContinueOnError)
@@ -76,7 +76,7 @@ func fromEnvironment(fs *pflag.FlagSet, lookup func(name string) (string, bool))
 	own.VisitAll(func(f *pflag.Flag) {
 		name := variable(f.Name)
 		value, ok := lookup(name)
-		if !ok || fs.Changed(f.Name) || fs.Lookup(f.Name) == nil {
+		if !ok || value == "" || fs.Changed(f.Name) || fs.Lookup(f.Name) == nil {
 			return
 		}
 		if err := fs.Set(f.Name, value); err != nil {

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/grapnel-dev/grapnel/client"
+	"github.com/grapnel-dev/grapnel/internal/cli"
+	"github.com/grapnel-dev/grapnel/store"
+	"github.com/grapnel-dev/grapnel/store/etcdstore"
+	"github.com/grapnel-dev/grapnel/task"
+	"github.com/grapnel-dev/grapnel/worker"
+	"github.com/grapnel-dev/grapnel/workflow"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"grapnel":     main,
+		"demo-worker": func() { os.Exit(cli.Main("demo-worker", demoWorker)) },
+	})
+}
+
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:      "testdata/script",
+		Deadline: time.Now().Add(2 * time.Minute),
+		Setup: func(env *testscript.Env) error {
+			address, err := freeAddress()
+			env.Setenv("GRAPNEL_ENDPOINTS", address)
+			env.Setenv("TMPDIR", env.WorkDir)
+			return err
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exits":              exits,
+			"await-etcd":         awaitEtcd,
+			"await-worker":       awaitWorker,
+			"await-coordinators": awaitCoordinators,
+		},
+	})
+}
+
+// freeAddress returns an address at which nothing listens.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// exits CODE COMMAND ARG... is exec for a command that is to exit with this code.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND ARG...")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		code = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("%v exited with %d, want %s", args[1:], code, args[0])
+	}
+}
+
+// await calls ready until it returns nil.
+func await(ts *testscript.TestScript, ready func(ctx context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for pause := (store.Pause{}); ; {
+		err := ready(ctx)
+		if err == nil {
+			return
+		}
+		if pause.Wait(ctx) != nil {
+			ts.Fatalf("waited in vain: %v", err)
+		}
+	}
+}
+
+// awaitEtcd waits until something listens at the endpoint.
+func awaitEtcd(ts *testscript.TestScript, _ bool, _ []string) {
+	await(ts, func(context.Context) error {
+		conn, err := net.DialTimeout("tcp", ts.Getenv("GRAPNEL_ENDPOINTS"), time.Second)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	})
+}
+
+// awaitWorker waits until a worker is up and has stored its definitions.
+func awaitWorker(ts *testscript.TestScript, _ bool, _ []string) {
+	st, err := etcdstore.Open(context.Background(), etcdstore.Config{Endpoints: []string{ts.Getenv("GRAPNEL_ENDPOINTS")}})
+	ts.Check(err)
+	defer func() { ts.Check(st.Close()) }()
+	c, err := client.New(client.Config{Store: st})
+	ts.Check(err)
+	await(ts, func(ctx context.Context) error {
+		if _, err := c.FindDefinition(ctx, "double"); err != nil {
+			return err
+		}
+		workers, err := c.Workers(ctx)
+		if err == nil && len(workers) == 0 {
+			err = errors.New("no worker is up")
+		}
+		return err
+	})
+}
+
+// awaitCoordinators N waits until so many coordinators are up.
+func awaitCoordinators(ts *testscript.TestScript, _ bool, args []string) {
+	st, err := etcdstore.Open(context.Background(), etcdstore.Config{Endpoints: []string{ts.Getenv("GRAPNEL_ENDPOINTS")}})
+	ts.Check(err)
+	defer func() { ts.Check(st.Close()) }()
+	keys, err := store.NewKeys(cli.DefaultNamespace)
+	ts.Check(err)
+	await(ts, func(ctx context.Context) error {
+		page, err := st.List(ctx, store.ListRequest{Prefix: keys.Coordinators()})
+		if err == nil && strconv.Itoa(len(page.KVs)) != args[0] {
+			err = fmt.Errorf("%d coordinators are up", len(page.KVs))
+		}
+		return err
+	})
+}
+
+// demoWorker is a worker as a user would write it, with tasks that succeed, that
+// fail until a file exists, and that go on until they are stopped.
+func demoWorker(ctx context.Context) error {
+	st, err := etcdstore.Open(ctx, etcdstore.Config{Endpoints: strings.Split(os.Getenv("GRAPNEL_ENDPOINTS"), ",")})
+	if err != nil {
+		return err
+	}
+	w, err := worker.New(worker.Config{Store: st, Name: "demo", Grace: -1})
+	if err != nil {
+		return err
+	}
+	double := workflow.TaskFunc("double", func(_ context.Context, n int) (int, error) { return 2 * n, nil })
+	open := workflow.TaskFunc("open", func(_ context.Context, file string) (string, error) {
+		if _, err := os.Stat(file); err != nil {
+			return "", task.Fail("no-file", fmt.Errorf("%s is not there", file))
+		}
+		return file, nil
+	})
+	hang := workflow.TaskFunc("hang", func(ctx context.Context, _ workflow.None) (workflow.None, error) {
+		<-ctx.Done()
+		return workflow.None{}, ctx.Err()
+	})
+	gpu := workflow.NewTask[workflow.None, workflow.None]("render", workflow.Queue("gpu"))
+	w.Serve(single("double", double), single("open", open), single("hang", hang), single("render", gpu),
+		workflow.New("timed", func(g *workflow.Graph, in workflow.Value[workflow.None]) workflow.Value[workflow.None] {
+			return workflow.Do(g, hang, in)
+		}, workflow.RunTimeout(100*time.Millisecond)))
+	return errors.Join(w.Run(ctx), st.Close())
+}
+
+// single is a workflow of one task.
+func single[In, Out any](name string, t workflow.Task[In, Out]) *workflow.Workflow[In, Out] {
+	return workflow.New(name, func(g *workflow.Graph, in workflow.Value[In]) workflow.Value[Out] {
+		return workflow.Do(g, t, in)
+	})
+}
