@@ -1,8 +1,10 @@
 package coordinator_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +20,7 @@ import (
 	"github.com/grapnel-dev/grapnel/internal/pb"
 	"github.com/grapnel-dev/grapnel/snapshot"
 	"github.com/grapnel-dev/grapnel/store"
+	"github.com/grapnel-dev/grapnel/store/faultstore"
 	"github.com/grapnel-dev/grapnel/store/memstore"
 	"github.com/grapnel-dev/grapnel/workflow"
 )
@@ -257,6 +260,60 @@ func (w *worker) die() {
 	synctest.Wait()
 }
 
+// through returns a store that coordinators can be given, whose calls fail as
+// the test wishes.
+func (e *env) through() *faultstore.Store {
+	fs := faultstore.New(e.st, nil)
+	e.t.Cleanup(fs.Wait)
+	return fs
+}
+
+// members returns the leases of the coordinators, in the order they joined.
+func (e *env) members() []store.LeaseID {
+	e.t.Helper()
+	kvs := e.list(e.keys.Coordinators())
+	slices.SortFunc(kvs, func(a, b store.KV) int { return cmp.Compare(a.Create, b.Create) })
+	var leases []store.LeaseID
+	for _, kv := range kvs {
+		leases = append(leases, kv.Lease)
+	}
+	return leases
+}
+
+// history returns all changes of keys under a prefix so far.
+func (e *env) history(prefix string) []store.Event {
+	e.t.Helper()
+	ctx, cancel := context.WithCancel(e.t.Context())
+	defer cancel()
+	watch := e.st.Watch(ctx, store.WatchRequest{Prefix: prefix, From: 1, Previous: true})
+	var all []store.Event
+	for {
+		synctest.Wait()
+		select {
+		case b := <-watch:
+			e.must(b.Err)
+			all = append(all, b.Events...)
+		default:
+			return all
+		}
+	}
+}
+
+// writesHead reports whether a call is a commit that writes the head of a run.
+func (e *env) writesHead(i faultstore.Info, id grapnel.RunID) bool {
+	return i.Kind == faultstore.Commit && slices.ContainsFunc(i.Txn.Then, func(o store.Op) bool {
+		return o.Kind == store.OpPut && o.Key == e.keys.Head(id)
+	})
+}
+
+func (e *env) losses(id grapnel.RunID, node int) int {
+	e.t.Helper()
+	if t := e.load(id).State.Nodes[node].Trouble; t != nil {
+		return t.Losses
+	}
+	return 0
+}
+
 func (e *env) wantStatus(id grapnel.RunID, want grapnel.RunStatus) *snapshot.Head {
 	e.t.Helper()
 	h := e.load(id)
@@ -270,5 +327,15 @@ func equal[T comparable](t *testing.T, what string, got, want T) {
 	t.Helper()
 	if got != want {
 		t.Fatalf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+func grapnelRun(id string) grapnel.RunID { return grapnel.RunID(id) }
+
+// claimQuietly claims node 0 from within another goroutine's call.
+func claimQuietly(w *worker, h *snapshot.Head) {
+	target := claim.Target{Run: h.Run, Instance: h.Instance, Node: snapshot.NodeKey(0), Attempt: 1, Started: time.Now().UnixMilli()}
+	if _, _, err := w.s.Acquire(context.Background(), target, 0); err != nil {
+		w.e.t.Errorf("claim: %v", err)
 	}
 }

@@ -47,7 +47,8 @@ func newItem(r *run, h *snapshot.Head, node int) *item {
 // same reports whether two items would be offered in the same words.
 func (it *item) same(o *item) bool {
 	a, b := it.offer, o.offer
-	return a.Instance == b.Instance && a.CoverFence == b.CoverFence && a.CoverNode == b.CoverNode && a.Attempt == b.Attempt && it.def == o.def
+	return a.Instance == b.Instance && a.CoverFence == b.CoverFence && a.CoverNode == b.CoverNode && a.Attempt == b.Attempt &&
+		(it.def == o.def || classKey(it.def, it.node) == classKey(o.def, o.node))
 }
 
 // class is the items that call for the same kind of worker.
