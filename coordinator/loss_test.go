@@ -42,7 +42,7 @@ func TestAStandbyCountsALossThatTheOwnerCouldNot(t *testing.T) {
 		e.start("r", e.define([][]int{{}}, nil), nil)
 		a.claim("r", 0)
 		fs.SetRule(func(i faultstore.Info) faultstore.Action {
-			if e.writesHead(i, "r") {
+			if e.writesHead(i, "r") || i.Kind == faultstore.Grant { // nor may it come back
 				return faultstore.Action{Fault: faultstore.Refused}
 			}
 			return faultstore.Action{}
