@@ -164,4 +164,3 @@ func idle(ctx context.Context, do func(ctx context.Context, i int) error) (float
 	slices.Sort(took)
 	return took[len(took)/2], nil
 }
-
