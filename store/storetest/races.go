@@ -26,12 +26,6 @@ var raceCases = []behaviour{
 	{"puts on a lease come before its end or fail", raceRevoke},
 }
 
-// Sizes of the races.
-const (
-	racers = 32
-	rounds = 3
-)
-
 func racePuts(e *env) {
 	for round := range rounds {
 		from := e.revision() + 1
@@ -112,7 +106,7 @@ func racePrefixEmptyAndPut(e *env) {
 	for round := range rounds {
 		dir := fmt.Sprintf("p/%d/", round)
 		out := e.race(racers, func(i int) store.Txn {
-			if i%4 == 3 {
+			if contested(round, i) {
 				return store.Txn{Then: []store.Op{store.Put(e.key(dir+fmt.Sprint(i)), nil, 0)}}
 			}
 			return store.Txn{
@@ -121,7 +115,7 @@ func racePrefixEmptyAndPut(e *env) {
 			}
 		})
 		for i, o := range out {
-			if n := len(e.listAt(dir, o.res.Revision)); i%4 != 3 && o.res.Succeeded != (n == 0) {
+			if n := len(e.listAt(dir, o.res.Revision)); !contested(round, i) && o.res.Succeeded != (n == 0) {
 				e.Errorf("commit %d found the prefix empty: %v; it had %d keys at %d", i, o.res.Succeeded, n, o.res.Revision)
 			}
 		}
@@ -132,10 +126,10 @@ func raceExistsAndDelete(e *env) {
 	for round := range rounds {
 		e.put("a", "")
 		out := e.race(racers, func(i int) store.Txn {
-			switch i % 8 {
-			case 3:
+			switch {
+			case contested(round, i):
 				return store.Txn{Then: []store.Op{store.Delete(e.key("a"))}}
-			case 5:
+			case contested(round, i-1) && round%2 == 1:
 				return store.Txn{Then: []store.Op{store.Put(e.key("a"), nil, 0)}}
 			}
 			return store.Txn{
@@ -160,7 +154,7 @@ func raceModIsAndPut(e *env) {
 	for round := range rounds {
 		rev := e.put("a", "")
 		out := e.race(racers, func(i int) store.Txn {
-			if i%8 == 7 {
+			if contested(round, i) {
 				return store.Txn{Then: []store.Op{store.Put(e.key("a"), nil, 0)}}
 			}
 			return store.Txn{
@@ -169,7 +163,7 @@ func raceModIsAndPut(e *env) {
 			}
 		})
 		for i, o := range out {
-			if i%8 == 7 {
+			if contested(round, i) {
 				continue
 			}
 			if kv := e.listAt("a", o.res.Revision)[0]; o.res.Succeeded != (kv.Mod == rev) {
@@ -184,10 +178,10 @@ func raceCreateIsAndRecreation(e *env) {
 		e.do(store.Delete(e.key("a")))
 		created := e.put("a", "")
 		out := e.race(racers, func(i int) store.Txn {
-			switch i % 8 {
-			case 3:
+			switch {
+			case contested(round, i):
 				return store.Txn{Then: []store.Op{store.Delete(e.key("a"))}}
-			case 5, 6:
+			case contested(round, i-1) && round%2 == 1:
 				return store.Txn{Then: []store.Op{store.Put(e.key("a"), nil, 0)}}
 			}
 			return store.Txn{
@@ -211,7 +205,7 @@ func raceDeleteAndPut(e *env) {
 	for round := range rounds {
 		from := e.revision() + 1
 		out := e.race(racers, func(i int) store.Txn {
-			if i%2 == 0 {
+			if contested(round, i) {
 				return store.Txn{Then: []store.Op{store.Put(e.key("a"), fmt.Append(nil, round, i), 0)}}
 			}
 			return store.Txn{Then: []store.Op{store.Get(e.key("a")), store.Delete(e.key("a"))}}
@@ -225,7 +219,7 @@ func raceDeleteAndPut(e *env) {
 		}
 		for i, o := range out {
 			ev := history[o.res.Revision]
-			if i%2 == 0 {
+			if contested(round, i) {
 				if ev.Deleted || string(ev.KV.Value) != fmt.Sprint(round, i) {
 					e.Errorf("put %d at %d: history has %+v", i, o.res.Revision, ev)
 				}
@@ -237,15 +231,15 @@ func raceDeleteAndPut(e *env) {
 }
 
 func raceDeletePrefixAndPut(e *env) {
-	for range rounds {
+	for round := range rounds {
 		out := e.race(racers, func(i int) store.Txn {
-			if i%4 != 3 {
+			if !contested(round, i) {
 				return store.Txn{Then: []store.Op{store.Put(e.key(fmt.Sprintf("d/%d", i)), nil, 0)}}
 			}
 			return store.Txn{Then: []store.Op{store.DeletePrefix(e.key("d/")), store.Put(e.key(fmt.Sprintf("deleted/%d", i)), nil, 0)}}
 		})
 		for i, o := range out {
-			if i%4 == 3 {
+			if contested(round, i) {
 				e.equal("keys under a deleted prefix", e.short(e.listAt("d/", o.res.Revision)), []string(nil))
 			} else if kvs := e.listAt(fmt.Sprintf("d/%d", i), o.res.Revision); len(kvs) == 0 || kvs[0].Mod != o.res.Revision {
 				e.Errorf("put %d at %d: there was %+v", i, o.res.Revision, kvs)
@@ -264,16 +258,16 @@ func raceTornReads(e *env) {
 	for round := range rounds {
 		out := e.race(racers, func(i int) store.Txn {
 			t := store.Txn{Then: []store.Op{store.Get(e.key("pair/a")), store.Get(e.key("pair/b"))}}
-			switch i % 4 {
-			case 1, 2:
-				t.Then = append(t.Then, store.Put(e.key(fmt.Sprintf("own/%d/%d", round, i)), nil, 0))
-			case 3:
+			switch {
+			case contested(round, i):
 				t = store.Txn{Then: both(fmt.Sprint(round, i))}
+			case i%2 == 0:
+				t.Then = append(t.Then, store.Put(e.key(fmt.Sprintf("own/%d/%d", round, i)), nil, 0))
 			}
 			return t
 		})
 		for i, o := range out {
-			if i%4 == 3 {
+			if contested(round, i) {
 				continue
 			}
 			a, b := o.res.Reads[0].KV, o.res.Reads[1].KV

@@ -20,9 +20,11 @@ func raceRandom(e *env) {
 	names := []string{"a", "b", "d/1", "d/2", "e/f/1", "e/g"}
 	prefixes := []string{"d/", "e/", "e/f/"}
 	seed := rand.Uint64()
-	for round := range rounds {
+	for round := range 3 * rounds {
+		// Few at a time as well as many: see contested.
+		n := 2 + round
 		start := e.list(store.ListRequest{Prefix: e.root})
-		out := e.race(3*racers, func(i int) store.Txn {
+		out := e.race(n, func(i int) store.Txn {
 			rng := rand.New(rand.NewPCG(seed, uint64(round*1000+i)))
 			return e.randomTxn(rng, fmt.Sprintf("marks/%d/%d", round, i), names, prefixes, start.KVs)
 		})
