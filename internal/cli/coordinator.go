@@ -45,7 +45,7 @@ func (c *Coordinator) Run(ctx context.Context, conn *Connection, log hclog.Logge
 	}
 	st, err := conn.Open(ctx, log)
 	if err != nil {
-		return err
+		return unlessStopped(ctx, err)
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
 	cfg.Store = st
@@ -54,5 +54,5 @@ func (c *Coordinator) Run(ctx context.Context, conn *Connection, log hclog.Logge
 		return err
 	}
 	log.Info("coordinator is up", "namespace", conn.Namespace, "endpoints", conn.Endpoints)
-	return co.Run(ctx)
+	return unlessStopped(ctx, co.Run(ctx))
 }

@@ -98,3 +98,12 @@ func Main(command string, run func(ctx context.Context) error) int {
 	context.AfterFunc(ctx, stop) // from now on, signals have their usual effect
 	return Report(os.Stderr, command, run(ctx))
 }
+
+// unlessStopped returns err, unless it only says that a role, in the middle of
+// its first steps, was asked to stop.
+func unlessStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))) {
+		return nil
+	}
+	return err
+}

@@ -38,7 +38,7 @@ func (w *Worker) Register(fs *pflag.FlagSet) {
 func (w *Worker) Run(ctx context.Context, conn *Connection, log hclog.Logger, register func(*worker.Worker)) (err error) {
 	st, err := conn.Open(ctx, log)
 	if err != nil {
-		return err
+		return unlessStopped(ctx, err)
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
 	wk, err := worker.New(worker.Config{
@@ -52,5 +52,5 @@ func (w *Worker) Run(ctx context.Context, conn *Connection, log hclog.Logger, re
 		register(wk)
 	}
 	log.Info("worker is up", "namespace", conn.Namespace, "endpoints", conn.Endpoints, "queues", w.Queues)
-	return wk.Run(ctx)
+	return unlessStopped(ctx, wk.Run(ctx))
 }
