@@ -138,7 +138,7 @@ func (w *world) claim(h *snapshot.Head, node int) grapnel.Fence {
 	if err != nil {
 		w.Fatal(err)
 	}
-	value := w.encode(&pb.Claim{Worker: "w", Lease: int64(lease.ID), Instance: int64(h.Instance), Started: int64(start)})
+	value := w.encode(&pb.Claim{Worker: "w", Lease: int64(lease.ID), Instance: int64(h.Instance), Started: int64(start + 100)})
 	return grapnel.Fence(w.commit(store.Txn{Then: []store.Op{store.Put(w.keys.Claim(h.Run, snapshot.NodeKey(node)), value, lease.ID)}}).Revision)
 }
 

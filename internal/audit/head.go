@@ -40,7 +40,8 @@ func (a *Auditor) headPut(id grapnel.RunID, r *run, c *change, outcomes map[int6
 			a.nodeFollows(id, r, def, head, i, n, nodes, status, outcomes)
 		}
 		for i, was := range r.nodes {
-			if nodes[i] == nil && grapnel.NodeStatus(was.Status) != grapnel.NodePending {
+			retried := head.Generation > r.head.Generation && grapnel.NodeStatus(was.Status) != grapnel.NodeCompleted
+			if nodes[i] == nil && grapnel.NodeStatus(was.Status) != grapnel.NodePending && !retried {
 				a.violate("write-once", id, i, "the state of a node that had ended vanished")
 			}
 		}
