@@ -3,6 +3,7 @@ package memstore
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/store"
@@ -87,7 +88,8 @@ func (s *Store) holds(g store.Guard) bool {
 	case store.GuardCreateIsNot:
 		return kv.Create != g.Rev
 	case store.GuardPrefixEmpty:
-		return len(s.under(g.Key, 1)) == 0
+		_, found = s.first(g.Key)
+		return !found
 	}
 	return false
 }
@@ -102,17 +104,15 @@ func (s *Store) apply(rev grapnel.Revision, o store.Op) store.Read {
 			s.write(rev, store.Event{Deleted: true, KV: store.KV{Key: o.Key}})
 		}
 	case store.OpDeletePrefix:
-		for _, key := range s.under(o.Key, len(s.keys)) {
+		for _, key := range slices.Collect(s.live.from(o.Key, "")) {
 			s.write(rev, store.Event{Deleted: true, KV: store.KV{Key: key}})
 		}
 	case store.OpGet:
 		kv, found := s.current(o.Key)
 		return store.Read{KV: kv, Found: found}
 	case store.OpGetFirst:
-		if keys := s.under(o.Key, 1); len(keys) > 0 {
-			kv, _ := s.current(keys[0])
-			return store.Read{KV: kv, Found: true}
-		}
+		kv, found := s.first(o.Key)
+		return store.Read{KV: kv, Found: found}
 	}
 	return store.Read{}
 }

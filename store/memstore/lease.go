@@ -1,26 +1,42 @@
 package memstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
 
+	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/store"
 )
 
+// leased is a lease that is alive.
+type leased struct {
+	id       store.LeaseID
+	ttl      time.Duration
+	deadline time.Time
+	keys     map[string]struct{}
+}
+
 // Grant implements [store.Store]. TTLs are whole seconds, rounded up.
 func (s *Store) Grant(ctx context.Context, ttl time.Duration) (store.Lease, error) {
+	if ttl <= 0 {
+		return store.Lease{}, fmt.Errorf("%w: lease of %v", grapnel.ErrInvalid, ttl)
+	}
 	if err := s.enter(ctx, true); err != nil {
 		return store.Lease{}, err
 	}
 	defer s.mu.Unlock()
 	ttl = max((ttl+time.Second-1)/time.Second*time.Second, s.minTTL)
 	s.lastLease++
-	id := s.lastLease
-	s.leases[id] = &leased{ttl: ttl, keys: map[string]struct{}{}, timer: time.AfterFunc(ttl, func() { s.ExpireLease(id) })}
-	return store.Lease{ID: id, TTL: ttl}, nil
+	l := &leased{id: s.lastLease, ttl: ttl, deadline: time.Now().Add(ttl), keys: map[string]struct{}{}}
+	s.leases[l.id] = l
+	if s.expiry == nil || l.deadline.Before(s.expiresAt) {
+		s.arm(l.deadline)
+	}
+	return store.Lease{ID: l.id, TTL: ttl}, nil
 }
 
 // KeepAlive implements [store.Store].
@@ -31,9 +47,9 @@ func (s *Store) KeepAlive(ctx context.Context, id store.LeaseID) (store.Lease, e
 	defer s.mu.Unlock()
 	l := s.leases[id]
 	if l == nil {
-		return store.Lease{}, fmt.Errorf("lease %x: %w", int64(id), store.ErrLeaseNotFound)
+		return store.Lease{}, fmt.Errorf("keep lease %x alive: %w", int64(id), store.ErrLeaseNotFound)
 	}
-	l.timer.Reset(l.ttl)
+	l.deadline = time.Now().Add(l.ttl) // expire finds that it is not due
 	return store.Lease{ID: id, TTL: l.ttl}, nil
 }
 
@@ -56,28 +72,65 @@ func (s *Store) ExpireLease(id store.LeaseID) {
 	}
 }
 
+// Leases returns the leases that are alive, in the order they were granted.
+func (s *Store) Leases() []store.LeaseID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.leases))
+}
+
 // end deletes a lease and its keys, all in one revision. Called with mu held.
 func (s *Store) end(id store.LeaseID) {
 	l := s.leases[id]
 	if l == nil {
 		return
 	}
-	l.timer.Stop()
 	delete(s.leases, id)
 	if len(l.keys) == 0 {
 		return
 	}
-	first := len(s.log)
-	s.rev++
+	first, next := len(s.log), s.rev+1
 	for _, key := range slices.Sorted(maps.Keys(l.keys)) {
-		s.write(s.rev, store.Event{Deleted: true, KV: store.KV{Key: key}})
+		s.write(next, store.Event{Deleted: true, KV: store.KV{Key: key}})
 	}
+	s.rev = next
 	s.notify(s.log[first:])
 }
 
-// Leases returns the leases that are alive, in the order they were granted.
-func (s *Store) Leases() []store.LeaseID {
+// expire ends the leases that are due, in the order of their deadlines and then
+// of their grants: one timer for all of them keeps those of one moment in order.
+func (s *Store) expire() {
+	defer s.wg.Done()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Sorted(maps.Keys(s.leases))
+	if s.closed {
+		return
+	}
+	s.disarm() // another one may have been set while this one waited for mu
+	now := time.Now()
+	byDeadline := slices.SortedFunc(maps.Values(s.leases), func(a, b *leased) int {
+		return cmp.Or(a.deadline.Compare(b.deadline), cmp.Compare(a.id, b.id))
+	})
+	for _, l := range byDeadline {
+		if l.deadline.After(now) {
+			s.arm(l.deadline)
+			return
+		}
+		s.end(l.id)
+	}
+}
+
+// arm sets expiry. Called with mu held.
+func (s *Store) arm(at time.Time) {
+	s.disarm()
+	s.wg.Add(1)
+	s.expiry, s.expiresAt = time.AfterFunc(time.Until(at), s.expire), at
+}
+
+// disarm stops expiry, if it has not fired. Called with mu held.
+func (s *Store) disarm() {
+	if s.expiry != nil && s.expiry.Stop() {
+		s.wg.Done()
+	}
+	s.expiry = nil
 }

@@ -2,10 +2,8 @@ package memstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
-	"sort"
-	"strings"
 	"sync"
 	"time"
 
@@ -43,26 +41,20 @@ type Store struct {
 	maxOps     int
 
 	mu        sync.Mutex
-	rev       grapnel.Revision          // guarded by mu, like all below
-	compacted grapnel.Revision          // the oldest revision that can be read
-	keys      []string                  // all keys that ever were and may be read, sorted
-	pairs     map[string][]version      // by key, ascending revisions
-	log       []store.Event             // all changes since compacted, in order
-	leases    map[store.LeaseID]*leased //
-	lastLease store.LeaseID             //
-	watchers  map[*watcher]struct{}     //
-	failure   func(write bool) error    // what every call is refused with, or nil
+	rev       grapnel.Revision      // guarded by mu, like all below
+	compacted grapnel.Revision      // the oldest revision that can be read
+	keys      index                 // all keys in pairs
+	live      index                 // those that exist now
+	pairs     map[string][]store.KV // by key, ascending; a deletion has no Create
+	log       []store.Event         // all changes since compacted, in order
+	leases    map[store.LeaseID]*leased
+	lastLease store.LeaseID
+	expiry    *time.Timer // nil if no lease is due
+	expiresAt time.Time   // when expiry fires
+	watchers  map[*watcher]struct{}
+	failure   func(write bool) error // what every call is refused with, or nil
 	closed    bool
-	wg        sync.WaitGroup
-}
-
-// version is a key at and after a revision; deleted if kv.Create is zero.
-type version struct{ kv store.KV }
-
-type leased struct {
-	ttl   time.Duration
-	timer *time.Timer
-	keys  map[string]struct{}
+	wg        sync.WaitGroup // watches, and expiry if it is set
 }
 
 var _ store.Store = (*Store)(nil)
@@ -71,7 +63,7 @@ var _ store.Store = (*Store)(nil)
 func New(opts ...Option) *Store {
 	s := &Store{
 		minTTL: defaultMinTTL, maxRequest: defaultMaxRequest, maxOps: defaultMaxOps, rev: 1, compacted: 1,
-		pairs: map[string][]version{}, leases: map[store.LeaseID]*leased{}, watchers: map[*watcher]struct{}{},
+		pairs: map[string][]store.KV{}, leases: map[store.LeaseID]*leased{}, watchers: map[*watcher]struct{}{},
 	}
 	for _, o := range opts {
 		o(s)
@@ -79,16 +71,18 @@ func New(opts ...Option) *Store {
 	return s
 }
 
-// Close ends all watches and timers and waits for them. Calls that follow
-// return [grapnel.ErrUnavailable].
+// errClosed is what calls return after Close.
+var errClosed = fmt.Errorf("%w: the store is closed", grapnel.ErrUnavailable)
+
+// Close ends all watches and timers and waits for them. A watch that nobody
+// receives from holds nothing up. Calls that follow return
+// [grapnel.ErrUnavailable]. It may be called more than once.
 func (s *Store) Close() {
 	s.mu.Lock()
 	s.closed = true
-	for _, l := range s.leases {
-		l.timer.Stop()
-	}
+	s.disarm()
 	for w := range s.watchers {
-		w.fail(fmt.Errorf("%w: the store is closed", grapnel.ErrUnavailable))
+		w.stop(errClosed)
 	}
 	s.mu.Unlock()
 	s.wg.Wait()
@@ -96,14 +90,14 @@ func (s *Store) Close() {
 
 // enter locks the store for a call, unless it is to be refused.
 func (s *Store) enter(ctx context.Context, write bool) error {
-	if err := context.Cause(ctx); err != nil {
-		return err
+	if ctx.Err() != nil {
+		return contextError(ctx)
 	}
 	s.mu.Lock()
 	var err error
 	switch {
 	case s.closed:
-		err = fmt.Errorf("%w: the store is closed", grapnel.ErrUnavailable)
+		err = errClosed
 	case s.failure != nil:
 		err = s.failure(write)
 	}
@@ -113,119 +107,14 @@ func (s *Store) enter(ctx context.Context, write bool) error {
 	return err
 }
 
-// Get implements [store.Store].
-func (s *Store) Get(ctx context.Context, key string) (store.KV, error) {
-	if err := s.enter(ctx, false); err != nil {
-		return store.KV{}, err
+// contextError is the error of a call whose context has ended: the context's
+// error and, if it is another, its cause.
+func contextError(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
 	}
-	defer s.mu.Unlock()
-	if kv, ok := s.current(key); ok {
-		return kv, nil
-	}
-	return store.KV{}, fmt.Errorf("key %q: %w", key, grapnel.ErrNotFound)
-}
-
-// List implements [store.Store].
-func (s *Store) List(ctx context.Context, r store.ListRequest) (store.Page, error) {
-	if err := s.enter(ctx, false); err != nil {
-		return store.Page{}, err
-	}
-	defer s.mu.Unlock()
-	at := r.Revision
-	switch {
-	case at == 0:
-		at = s.rev
-	case at < s.compacted:
-		return store.Page{}, &store.CompactedError{Revision: s.compacted}
-	case at > s.rev:
-		return store.Page{}, fmt.Errorf("%w: list at revision %d, which is to come", grapnel.ErrInvalid, at)
-	}
-	page := store.Page{Revision: at}
-	if r.Revision == 0 {
-		page.Revision = s.rev
-	}
-	limit := r.Limit
-	if limit <= 0 {
-		limit = store.DefaultPage
-	}
-	from := r.Prefix
-	if r.After >= from {
-		from = r.After + "\x00"
-	}
-	for i := sort.SearchStrings(s.keys, from); i < len(s.keys) && strings.HasPrefix(s.keys[i], r.Prefix); i++ {
-		kv, ok := s.at(s.keys[i], at)
-		if !ok {
-			continue
-		}
-		if len(page.KVs) == limit {
-			page.More = true
-			break
-		}
-		if r.KeysOnly {
-			kv.Value = nil
-		}
-		page.KVs = append(page.KVs, kv)
-	}
-	return page, nil
-}
-
-// current returns the pair of a key as it is now. Called with mu held.
-func (s *Store) current(key string) (store.KV, bool) {
-	v := s.pairs[key]
-	if len(v) == 0 || v[len(v)-1].kv.Create == 0 {
-		return store.KV{}, false
-	}
-	return v[len(v)-1].kv, true
-}
-
-// at returns the pair of a key as of a revision. Called with mu held.
-func (s *Store) at(key string, rev grapnel.Revision) (store.KV, bool) {
-	v := s.pairs[key]
-	for i := len(v) - 1; i >= 0; i-- {
-		if v[i].kv.Mod <= rev {
-			return v[i].kv, v[i].kv.Create != 0
-		}
-	}
-	return store.KV{}, false
-}
-
-// under returns the keys that begin with prefix and exist. Called with mu held.
-func (s *Store) under(prefix string, most int) []string {
-	var found []string
-	for i := sort.SearchStrings(s.keys, prefix); i < len(s.keys) && strings.HasPrefix(s.keys[i], prefix) && len(found) < most; i++ {
-		if _, ok := s.current(s.keys[i]); ok {
-			found = append(found, s.keys[i])
-		}
-	}
-	return found
-}
-
-// write records a change at revision rev. Called with mu held.
-func (s *Store) write(rev grapnel.Revision, ev store.Event) {
-	key := ev.KV.Key
-	before, existed := s.current(key)
-	if existed {
-		ev.Previous = before
-		if l := s.leases[before.Lease]; l != nil && before.Lease != ev.KV.Lease {
-			delete(l.keys, key)
-		}
-	}
-	if !ev.Deleted {
-		ev.KV.Create = rev
-		if existed {
-			ev.KV.Create = before.Create
-		}
-		if l := s.leases[ev.KV.Lease]; l != nil {
-			l.keys[key] = struct{}{}
-		}
-	}
-	ev.KV.Mod = rev
-	if _, known := s.pairs[key]; !known {
-		i, _ := slices.BinarySearch(s.keys, key)
-		s.keys = slices.Insert(s.keys, i, key)
-	}
-	s.pairs[key] = append(s.pairs[key], version{kv: ev.KV})
-	s.log = append(s.log, ev)
+	return fmt.Errorf("%w: %w", err, cause)
 }
 
 // Revision returns the store's current revision.
@@ -233,39 +122,6 @@ func (s *Store) Revision() grapnel.Revision {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.rev
-}
-
-// Compact forgets what is needed only to read or watch revisions before rev. It
-// returns [grapnel.ErrInvalid] for a revision that is to come and a
-// [store.CompactedError] for one that was compacted.
-func (s *Store) Compact(rev grapnel.Revision) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if rev > s.rev {
-		return fmt.Errorf("%w: compact revision %d, which is to come", grapnel.ErrInvalid, rev)
-	}
-	if rev <= s.compacted {
-		return &store.CompactedError{Revision: s.compacted}
-	}
-	s.compacted = rev
-	i := sort.Search(len(s.log), func(i int) bool { return s.log[i].KV.Mod >= rev })
-	s.log = slices.Clone(s.log[i:])
-	s.keys = slices.DeleteFunc(s.keys, func(key string) bool {
-		v := s.pairs[key]
-		keep := 0
-		for j := range v {
-			if v[j].kv.Mod <= rev {
-				keep = j
-			}
-		}
-		if v = slices.Clone(v[keep:]); len(v) == 1 && v[0].kv.Create == 0 {
-			delete(s.pairs, key)
-			return true
-		}
-		s.pairs[key] = v
-		return false
-	})
-	return nil
 }
 
 // Fail makes the store answer every call with what refuse returns, until it is

@@ -2,7 +2,6 @@ package memstore
 
 import (
 	"context"
-	"fmt"
 	"sort"
 	"strings"
 	"sync"
@@ -15,33 +14,34 @@ import (
 // slow reader keeps nobody waiting.
 type watcher struct {
 	req  store.WatchRequest
+	stop context.CancelCauseFunc
 	wake chan struct{}
 
 	mu    sync.Mutex
-	queue []store.Batch // guarded by mu
-	err   error         // guarded by mu; ends the watch behind the queue
+	queue []store.Batch // guarded by mu; nothing follows one with an error
 }
 
 // Watch implements [store.Store].
 func (s *Store) Watch(ctx context.Context, r store.WatchRequest) <-chan store.Batch {
-	out := make(chan store.Batch)
-	w := &watcher{req: r, wake: make(chan struct{}, 1)}
+	ctx, stop := context.WithCancelCause(ctx)
+	w := &watcher{req: r, stop: stop, wake: make(chan struct{}, 1)}
+	// The buffer of one lets a watch end without a receiver.
+	out := make(chan store.Batch, 1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		w.fail(fmt.Errorf("%w: the store is closed", grapnel.ErrUnavailable))
-	} else {
-		s.open(w)
+		stop(errClosed)
+		end(out, 0, 0, context.Cause(ctx))
+		return out
 	}
-	s.wg.Add(1)
-	go func() {
-		defer s.wg.Done()
-		defer close(out)
+	s.open(w)
+	s.wg.Go(func() {
+		defer stop(nil)
 		w.run(ctx, out)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.watchers, w)
-	}()
+	})
 	return out
 }
 
@@ -50,7 +50,7 @@ func (s *Store) Watch(ctx context.Context, r store.WatchRequest) <-chan store.Ba
 func (s *Store) open(w *watcher) {
 	if from := w.req.From; from != 0 {
 		if from < s.compacted {
-			w.fail(&store.CompactedError{Revision: s.compacted})
+			w.put(store.Batch{Err: &store.CompactedError{Revision: s.compacted}})
 			return
 		}
 		i := sort.Search(len(s.log), func(i int) bool { return s.log[i].KV.Mod >= from })
@@ -62,8 +62,6 @@ func (s *Store) open(w *watcher) {
 			w.offer(s.log[i:j], s.compacted)
 			i = j
 		}
-	} else {
-		w.enqueue(store.Batch{Revision: s.rev})
 	}
 	s.watchers[w] = struct{}{}
 }
@@ -84,74 +82,73 @@ func (w *watcher) offer(events []store.Event, compacted grapnel.Revision) {
 		if !strings.HasPrefix(ev.KV.Key, w.req.Prefix) {
 			continue
 		}
-		if !w.req.Previous || ev.Previous.Mod < compacted && ev.KV.Mod <= compacted {
+		// What was before the oldest revision kept is gone.
+		if !w.req.Previous || b.Revision <= compacted {
 			ev.Previous = store.KV{}
 		}
 		b.Events = append(b.Events, ev)
 	}
 	if len(b.Events) > 0 {
-		w.enqueue(b)
+		w.put(b)
 	}
 }
 
-func (w *watcher) enqueue(b store.Batch) {
+func (w *watcher) put(b store.Batch) {
 	w.mu.Lock()
 	w.queue = append(w.queue, b)
 	w.mu.Unlock()
-	w.poke()
-}
-
-func (w *watcher) fail(err error) {
-	w.mu.Lock()
-	w.err = err
-	w.mu.Unlock()
-	w.poke()
-}
-
-func (w *watcher) poke() {
 	select {
 	case w.wake <- struct{}{}:
 	default:
 	}
 }
 
-// run delivers the queue until the watch ends.
-func (w *watcher) run(ctx context.Context, out chan<- store.Batch) {
+// take returns what is queued.
+func (w *watcher) take() []store.Batch {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	queue := w.queue
+	w.queue = nil
+	return queue
+}
+
+// run delivers the queue until the watch ends. It is the only sender on out.
+func (w *watcher) run(ctx context.Context, out chan store.Batch) {
+	at := max(w.req.From-1, 0) // everything up to it was sent
+	before := at               // what at was before the last batch
 	for {
-		w.mu.Lock()
-		queue, err := w.queue, w.err
-		w.queue = nil
-		w.mu.Unlock()
-		if len(queue) == 0 && err != nil {
-			queue = []store.Batch{{Err: err}}
-		}
-		for _, b := range queue {
+		for _, b := range w.take() {
 			select {
 			case out <- b:
+				before, at = at, b.Revision
 			case <-ctx.Done():
-				w.last(ctx, out)
+				end(out, at, before, context.Cause(ctx))
 				return
 			}
 			if b.Err != nil {
+				close(out)
 				return
 			}
-		}
-		if len(queue) > 0 {
-			continue
 		}
 		select {
 		case <-w.wake:
 		case <-ctx.Done():
-			w.last(ctx, out)
+			end(out, at, before, context.Cause(ctx))
 			return
 		}
 	}
 }
 
-// last says why the watch ended, to a reader that is still there.
-func (w *watcher) last(ctx context.Context, out chan<- store.Batch) {
+// end closes a watch whose context has ended. Everything up to at was sent. If
+// nobody has received the last batch, which came after the revision before, the
+// end takes its place: the receiver learns that the watch ended early, and from
+// where to go on.
+func end(out chan store.Batch, at, before grapnel.Revision, err error) {
 	select {
-	case out <- store.Batch{Err: context.Cause(ctx)}:
+	case <-out:
+		at = before
 	default:
 	}
+	out <- store.Batch{Revision: at, Err: err} // there is room: nobody else sends
+	close(out)
 }
