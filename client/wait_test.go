@@ -20,7 +20,7 @@ type outcome struct {
 
 // waiting begins to wait for a run and returns once the watch is open. It is for
 // use in a synctest bubble.
-func waiting(t *testing.T, ctx context.Context, run *client.Run[int]) <-chan outcome {
+func waiting(ctx context.Context, t *testing.T, run *client.Run[int]) <-chan outcome {
 	t.Helper()
 	done := make(chan outcome, 1)
 	go func() {
@@ -40,7 +40,7 @@ func TestWaitReturnsTheOutputOnceTheRunHasCompleted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		done := waiting(t, t.Context(), w.start("r"))
+		done := waiting(t.Context(), t, w.start("r"))
 		w.complete("r", 0, "2")
 		synctest.Wait()
 		if len(done) != 0 {
@@ -82,7 +82,7 @@ func TestWaitTellsHowARunEndedWithoutOutput(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
-				done := waiting(t, t.Context(), w.start("r"))
+				done := waiting(t.Context(), t, w.start("r"))
 				tt.end(w)
 				o := <-done
 				var failed *client.RunFailedError
@@ -121,7 +121,7 @@ func TestWaitGoesOnAfterARetry(t *testing.T) {
 		if err := w.c.Retry(t.Context(), "r"); err != nil {
 			t.Fatal(err)
 		}
-		done := waiting(t, t.Context(), run)
+		done := waiting(t.Context(), t, run)
 		w.complete("r", 0, "2")
 		w.complete("r", 1, "4")
 		if o := <-done; o.err != nil || o.out != 4 {
@@ -135,7 +135,7 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		ctx, cancel := context.WithCancelCause(t.Context())
-		done := waiting(t, ctx, w.start("r"))
+		done := waiting(ctx, t, w.start("r"))
 		enough := errors.New("enough")
 		cancel(enough)
 		o := <-done
@@ -147,7 +147,7 @@ func TestWaitNoticesThatTheRunIsDeletedAndReplaced(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		done := waiting(t, t.Context(), w.start("r"))
+		done := waiting(t.Context(), t, w.start("r"))
 		w.start("r", client.OnConflict(client.TerminateExisting))
 		o := <-done
 		wantIs(t, o.err, grapnel.ErrRunGone)
@@ -200,7 +200,7 @@ func TestWaitGoesOnWhenItsWatchEnds(t *testing.T) {
 			w := newWorld(t)
 			st := &endlessly{Store: w.st, err: cause, watches: make(chan struct{}, 100)}
 			w.c = newClient(t, st)
-			done := waiting(t, t.Context(), w.start("r"))
+			done := waiting(t.Context(), t, w.start("r"))
 			<-st.watches
 			w.complete("r", 0, "2") // ends the first watch
 			<-st.watches
@@ -226,7 +226,7 @@ func TestWaitDoesNotWatchHistoryThatIsCompacted(t *testing.T) {
 		if err != nil || attached.Instance() != run.Instance() {
 			t.Fatalf("Attach returned %v, %v", attached, err)
 		}
-		done := waiting(t, t.Context(), attached)
+		done := waiting(t.Context(), t, attached)
 		w.apply("r", workflow.RunCancelled{})
 		<-done
 		if n := len(st.watches); n != 1 {
