@@ -225,7 +225,9 @@ func serverConfig(cfg Config, at url.URL) *embed.Config {
 func (s *Server) Endpoints() []string { return []string{s.url} }
 
 // Client returns a client that reaches the server without a connection. It is
-// closed with the server.
+// closed with the server. It is for a few requests and not for what the roles
+// do: when many of its watches end at once, client and server wait for each
+// other for ever, because nothing between them buffers.
 func (s *Server) Client() *clientv3.Client { return s.client }
 
 // Failed delivers the error that makes the server stop by itself.

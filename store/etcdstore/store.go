@@ -37,6 +37,10 @@ var _ store.Store = (*Store)(nil)
 // instance. The client is not closed with the store; its limit for received
 // messages must not have been lowered. No request is made: version and cluster
 // are not checked. The error wraps [grapnel.ErrInvalid].
+//
+// With an embedded server's own client, which has no connection, use it only for
+// a few watches: when many end at once that client and the server wait for each
+// other for ever. [Open] on the server's endpoint has no such limit.
 func New(client *clientv3.Client, cfg Config) (*Store, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
