@@ -3,6 +3,7 @@ package coordinator_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -32,6 +33,12 @@ func (s *shelf) Write(_ context.Context, r execution.Record) error {
 	return nil
 }
 
+func (s *shelf) kept() []execution.Record {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.records)
+}
+
 func (e *env) finish(id grapnel.RunID) {
 	e.t.Helper()
 	w := e.join("for-"+string(id), 1, nil)
@@ -47,13 +54,13 @@ func TestAFinishedRunIsArchivedAfterItsRetention(t *testing.T) {
 		e.finish("r")
 		instance := e.load("r").Instance
 		e.wait(time.Hour - time.Second)
-		equal(t, "records before", len(sink.records), 0)
+		equal(t, "records before", len(sink.kept()), 0)
 		e.wait(2 * time.Second)
-		equal(t, "records while the sink fails", len(sink.records), 0)
+		equal(t, "records while the sink fails", len(sink.kept()), 0)
 		e.wantStatus("r", grapnel.RunCompleted)
 		e.wait(time.Minute)
-		equal(t, "records", len(sink.records), 1)
-		r := sink.records[0]
+		equal(t, "records", len(sink.kept()), 1)
+		r := sink.kept()[0]
 		equal(t, "run", r.Run, "r")
 		equal(t, "instance", r.Instance, instance)
 		equal(t, "status", r.Status, "completed")
@@ -75,13 +82,13 @@ func TestTheNextOwnerArchivesWhatIsDue(t *testing.T) {
 		sink := &shelf{}
 		e.coordinate(func(c *coordinator.Config) { c.Sink, c.Retention = sink, time.Hour })
 		e.wait(0)
-		equal(t, "records", len(sink.records), 1)
+		equal(t, "records", len(sink.kept()), 1)
 	})
 }
 
 func TestRunsAreKeptForEverWithoutRetention(t *testing.T) {
 	simulate(t, func(e *env) {
-		e.coordinate(func(c *coordinator.Config) { c.Retention, c.Sweep = -1, 6 * time.Hour })
+		e.coordinate(func(c *coordinator.Config) { c.Retention, c.Sweep = -1, 6*time.Hour })
 		e.finish("r")
 		e.wait(30 * time.Hour)
 		e.wantStatus("r", grapnel.RunCompleted)
@@ -102,7 +109,7 @@ func TestARunThatIsRetriedBeforeItsArchivingStays(t *testing.T) {
 		equal(t, "offers of the new generation", w.offers(), "r/0")
 		w.claim("r", 0)
 		e.wait(2 * time.Hour)
-		equal(t, "records", len(sink.records), 0)
+		equal(t, "records", len(sink.kept()), 0)
 		e.wantStatus("r", grapnel.RunRunning)
 	})
 }

@@ -35,9 +35,13 @@ type duty struct {
 	mail   []mail
 	spared map[int]bool // nodes whose claims are not as the view had them
 
-	checks []check
-	stops  []stop // to send once the commit under way is applied
-	sent   []stop // to send
+	// Of the commit under way: the guards besides the head, the events it
+	// folds, and what workers are told once it is applied.
+	checks  []check
+	folding map[string]bool
+	stops   []stop
+
+	sent []stop // what workers are to be told of what was applied
 }
 
 // check is a guard of the commit under way: if it turns out not to hold, the
@@ -69,7 +73,7 @@ func (d *duty) do(ctx context.Context) (*snapshot.Head, error) {
 		}
 		written = h
 		d.sent = append(d.sent, d.stops...)
-		d.mail = slices.DeleteFunc(d.mail, func(m mail) bool { return folds(m.ev.Kind) })
+		d.mail = slices.DeleteFunc(d.mail, func(m mail) bool { return d.folding[m.key] })
 	}
 }
 
@@ -82,7 +86,7 @@ func (d *duty) edit(h *snapshot.Head, reads snapshot.Reads) (snapshot.Change, er
 	}
 	var c snapshot.Change
 	var deletes []string // keys of claims
-	d.stops = nil
+	d.stops, d.folding = nil, map[string]bool{}
 	steps := []func(*snapshot.Head, *snapshot.Change) (bool, error){
 		d.count,
 		func(h *snapshot.Head, c *snapshot.Change) (bool, error) { return d.expire(h, c, &deletes) },
@@ -189,9 +193,8 @@ func (d *duty) claimKey(node int) string { return d.keys.Claim(d.run, snapshot.N
 // fold folds events. Those that come too late change nothing, but are marked as
 // folded all the same.
 func (d *duty) fold(h *snapshot.Head, c *snapshot.Change) (bool, error) {
-	folded := false
 	for _, m := range slices.Clone(d.mail) {
-		if !folds(m.ev.Kind) {
+		if !folds(m.ev.Kind) || len(d.checks) >= mostChecks {
 			continue
 		}
 		if m.ev.Instance == h.Instance {
@@ -205,9 +208,9 @@ func (d *duty) fold(h *snapshot.Head, c *snapshot.Change) (bool, error) {
 			d.mail = slices.DeleteFunc(d.mail, func(o mail) bool { return o.key == m.key })
 			return nil
 		}})
-		folded = true
+		d.folding[m.key] = true
 	}
-	return folded, nil
+	return len(d.folding) > 0, nil
 }
 
 // folds reports whether this version knows what to do with an event of a kind.

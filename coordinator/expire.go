@@ -110,9 +110,14 @@ func (l *loop) sendStops(r *run, h *snapshot.Head) {
 	r.freed = nil
 }
 
-// concluded reports whether an outcome was committed under a claim: that of the
-// node it was made for, which comes before those of nodes chained to it. Another
-// node with the same fence says nothing: claims made in one request share it.
+// concluded reports whether the worker itself ended a claim, by the outcome of
+// the node that the claim was made for. If that completed and the run failed or
+// was stopped, the claim may have been at a node chained to it, so the worker is
+// told, which is of no harm if it knows. Another node with the same fence says
+// nothing: claims made in one request share it.
 func concluded(s *workflow.State, c *claimed) bool {
-	return c.node < len(s.Nodes) && s.Nodes[c.node].Fence == c.fence
+	if c.node >= len(s.Nodes) || s.Nodes[c.node].Fence != c.fence {
+		return false
+	}
+	return s.Cause == nil || s.Nodes[c.node].Status != grapnel.NodeCompleted
 }

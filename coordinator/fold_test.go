@@ -29,7 +29,26 @@ func TestACancelIsFoldedOnceAndEndsTheRun(t *testing.T) {
 	})
 }
 
-func TestACancelIsFoldedOnceWhicheverReplyIsLost(t *testing.T) {
+func TestACancelStopsTheNodeThatAChainHasGotTo(t *testing.T) {
+	simulate(t, func(e *env) {
+		e.coordinate(nil)
+		w := e.join("w", 1, nil)
+		e.start("r", e.define([][]int{{}, {0}}, nil), nil)
+		c := w.claim("r", 0)
+		w.commit(c, true, func(*snapshot.Head) []workflow.Event {
+			now := workflow.MomentOf(time.Now())
+			return []workflow.Event{
+				workflow.NodeCompleted{Node: 0, Fence: c.Fence(), Now: now, Output: []byte("1")},
+				workflow.NodeCovered{Node: 1, By: 0, Fence: c.Fence(), Now: now},
+			}
+		})
+		w.messages()
+		e.must(e.runs.Send(t.Context(), e.load("r"), snapshot.RunEvent{ID: "x", Kind: snapshot.EventCancel}))
+		equal(t, "stops, by the node of the claim", w.stops(), "r/0 cancelled")
+	})
+}
+
+func TestExactlyOnceFoldingWhicheverReplyIsLost(t *testing.T) {
 	for plan := range faultstore.EachCall(4) {
 		t.Run(plan.String(), func(t *testing.T) {
 			simulate(t, func(e *env) {

@@ -1,7 +1,9 @@
 package coordinator
 
 import (
+	"bytes"
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -166,11 +168,27 @@ func (l *loop) resetDefinitions(kvs []store.KV, _ grapnel.Revision) {
 	}
 }
 
-// definitionChanged takes in a definition that was stored, perhaps with other
-// policies than before. Runs see them when they change next.
+// definitionChanged takes in a definition that was stored. If it was known, its
+// policies have changed, and with them what its runs want.
 func (l *loop) definitionChanged(ev store.Event) {
-	if !ev.Deleted {
-		l.learn(ev.KV)
+	if ev.Deleted {
+		return
+	}
+	known := ev.KV.Create != ev.KV.Mod
+	l.learn(ev.KV)
+	if !known {
+		return
+	}
+	hash := []byte(strings.TrimPrefix(ev.KV.Key, l.keys.Definitions()))
+	for i := range l.shards {
+		if !l.shards[i].active {
+			continue
+		}
+		for _, r := range l.shards[i].runs {
+			if bytes.Contains(r.head.Value, hash) { // cheaper than decoding all
+				l.refresh(r)
+			}
+		}
 	}
 }
 

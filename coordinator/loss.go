@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/grapnel-dev/grapnel"
+	"github.com/grapnel-dev/grapnel/internal/mutation"
 	"github.com/grapnel-dev/grapnel/snapshot"
 )
 
@@ -19,7 +20,7 @@ func (lo loss) holder(h *snapshot.Head) (node int, ok bool) {
 		return 0, false
 	}
 	t := h.State.Nodes[node].Trouble
-	return node, t == nil || lo.fence > t.LossFence
+	return node, t == nil || lo.fence > t.LossFence || mutation.On(mutation.LossCountedTwice)
 }
 
 // pruneLosses forgets the losses that need not be counted any more.
@@ -36,12 +37,18 @@ func (l *loop) pruneLosses(r *run, h *snapshot.Head) {
 	}
 }
 
-// lossPending reports whether a loss of the node waits to be counted.
-func (l *loop) lossPending(r *run, h *snapshot.Head, node int) bool {
-	return slices.ContainsFunc(r.losses, func(lo loss) bool {
-		n, ok := lo.holder(h)
-		return ok && n == node
-	})
+// lostNodes returns the nodes of which a loss waits to be counted.
+func (r *run) lostNodes(h *snapshot.Head) map[int]bool {
+	if len(r.losses) == 0 {
+		return nil
+	}
+	lost := map[int]bool{}
+	for _, lo := range r.losses {
+		if node, ok := lo.holder(h); ok {
+			lost[node] = true
+		}
+	}
+	return lost
 }
 
 // countable reports whether a loss can be counted now. One whose node is claimed

@@ -44,11 +44,12 @@ func newItem(r *run, h *snapshot.Head, node int) *item {
 	}
 }
 
-// same reports whether two items would be offered in the same words.
-func (it *item) same(o *item) bool {
-	a, b := it.offer, o.offer
-	return a.Instance == b.Instance && a.CoverFence == b.CoverFence && a.CoverNode == b.CoverNode && a.Attempt == b.Attempt &&
-		(it.def == o.def || classKey(it.def, it.node) == classKey(o.def, o.node))
+// stands reports whether the item would be made of the head as it was.
+func (it *item) stands(h *snapshot.Head) bool {
+	n, o := &h.State.Nodes[it.node], it.offer
+	return o.Instance == int64(h.Instance) && o.Attempt == uint32(n.Attempt()) &&
+		o.CoverFence == int64(n.Cover.Fence) && o.CoverNode == uint32(n.Cover.Node) && it.since == n.Available &&
+		(it.def == h.Def() || it.class.key == classKey(h.Def(), it.node) && it.priority == h.NodePriority(it.node))
 }
 
 // class is the items that call for the same kind of worker.
@@ -169,25 +170,30 @@ func (q *queue) requeue(it *item) {
 }
 
 // setItems makes exactly these nodes, ascending, the run's available ones.
-// Offers of nodes that still are stand.
-func (l *loop) setItems(r *run, items []*item) {
+// Offers of nodes that were so before stand.
+func (l *loop) setItems(r *run, h *snapshot.Head, nodes []int) {
 	old := r.items
-	for i, it := range items {
-		for len(old) > 0 && old[0].node < it.node {
+	if len(old)+len(nodes) == 0 {
+		return
+	}
+	items := make([]*item, 0, len(nodes))
+	for _, node := range nodes {
+		for len(old) > 0 && old[0].node < node {
 			l.queue.remove(old[0])
 			old = old[1:]
 		}
-		if len(old) > 0 && old[0].node == it.node {
-			if was := old[0]; was.same(it) {
-				items[i] = was
-			} else {
-				l.queue.remove(was)
-			}
+		if len(old) > 0 && old[0].node == node {
+			was := old[0]
 			old = old[1:]
+			if was.stands(h) {
+				items = append(items, was)
+				continue
+			}
+			l.queue.remove(was)
 		}
-		if items[i] == it {
-			l.queue.add(it)
-		}
+		it := newItem(r, h, node)
+		l.queue.add(it)
+		items = append(items, it)
 	}
 	for _, it := range old {
 		l.queue.remove(it)

@@ -172,3 +172,15 @@ func TestManyNodesGoIntoOneMessage(t *testing.T) {
 		}
 	})
 }
+
+func TestAChangedPolicyCountsForRunsThatWait(t *testing.T) {
+	simulate(t, func(e *env) {
+		e.coordinate(nil)
+		w := e.join("w", 1, func(p *snapshot.Profile) { p.Queues = []string{"moved"} })
+		e.start("r", e.define([][]int{{}}, nil), nil)
+		equal(t, "offers before", w.offers(), "")
+		def := e.define([][]int{{}}, func(d *workflow.Definition) { d.Nodes[0].Policy.Queue = "moved" })
+		e.must(snapshot.NewDefinitions(e.st, e.keys).Ensure(t.Context(), def))
+		equal(t, "offers after", w.offers(), "r/0")
+	})
+}

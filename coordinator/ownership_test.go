@@ -62,7 +62,7 @@ func TestACoordinatorThatLostItsLeaseStartsOver(t *testing.T) {
 	})
 }
 
-func TestACoordinatorThatLostItsShardWritesNothing(t *testing.T) {
+func TestNoStaleLeaderWritesToARun(t *testing.T) {
 	simulate(t, func(e *env) {
 		fs := e.through()
 		e.coordinate(func(c *coordinator.Config) { c.Store = fs })

@@ -48,13 +48,13 @@ func (l *loop) compact(r *run) {
 	r.ended = max(h.State.Ended, 1)
 	r.head.Value, r.mail = nil, nil
 	l.clearLosses(r)
-	l.setItems(r, nil)
+	l.setItems(r, nil, nil)
 	l.scheduleArchiving(r)
 }
 
 // setAside forgets what an owner had in mind with a run.
 func (l *loop) setAside(r *run) {
-	l.setItems(r, nil)
+	l.setItems(r, nil, nil)
 	l.wakes.set(r, 0)
 	l.jobs.remove(r)
 	l.archive.remove(r)
@@ -98,7 +98,7 @@ func (l *loop) plan(r *run) {
 		l.jobs.remove(r)
 	}
 	l.wakes.set(r, wake)
-	l.setItems(r, l.available(r, h, now))
+	l.setItems(r, h, l.available(r, h, now))
 }
 
 // due reports whether time or the graph calls for a commit now, and otherwise
@@ -134,21 +134,17 @@ func (l *loop) due(r *run, h *snapshot.Head, now workflow.Moment) (due bool, wak
 }
 
 // available returns the nodes to offer.
-func (l *loop) available(r *run, h *snapshot.Head, now workflow.Moment) []*item {
+func (l *loop) available(r *run, h *snapshot.Head, now workflow.Moment) []int {
 	if l.hasMail(r) {
 		return nil // a cancel most likely; what is left is offered when it is folded
 	}
-	var items []*item
-	for _, i := range h.Available(now, r.fences) {
+	lost := r.lostNodes(h)
+	return slices.DeleteFunc(h.Available(now, r.fences), func(i int) bool {
 		if m, _ := expiry(h, i, nil, 0); m != 0 && m <= now {
-			continue
+			return true
 		}
-		if l.lossPending(r, h, i) && !mutation.On(mutation.OfferBeforeLoss) {
-			continue
-		}
-		items = append(items, newItem(r, h, i))
-	}
-	return items
+		return lost[i] && !mutation.On(mutation.OfferBeforeLoss)
+	})
 }
 
 // hasMail reports whether events wait that can be folded.

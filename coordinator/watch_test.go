@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 	"github.com/grapnel-dev/grapnel/store"
 )
 
-func TestRunsAreListedAgainWhenHistoryWasCompacted(t *testing.T) {
+func TestViewsAgreeAfterHistoryWasCompacted(t *testing.T) {
 	simulate(t, func(e *env) {
 		fs := e.through()
 		e.coordinate(func(c *coordinator.Config) { c.Store = fs })
@@ -37,7 +38,7 @@ func TestRunsAreListedAgainWhenHistoryWasCompacted(t *testing.T) {
 	})
 }
 
-func TestAnInterruptedWatchMissesNothing(t *testing.T) {
+func TestViewsAgreeAfterAWatchWasInterrupted(t *testing.T) {
 	simulate(t, func(e *env) {
 		fs := e.through()
 		e.coordinate(func(c *coordinator.Config) { c.Store = fs })
@@ -85,10 +86,10 @@ func (f *forgetful) Watch(ctx context.Context, r store.WatchRequest) <-chan stor
 	return out
 }
 
-func TestTheSweepRepairsWhatTheWatchLeftOut(t *testing.T) {
+func TestViewsAgreeOnceTheSweepHasPassed(t *testing.T) {
 	simulate(t, func(e *env) {
-		drop := false
-		f := &forgetful{Store: e.st, drop: func(ev store.Event) bool { return drop && strings.HasPrefix(ev.KV.Key, e.keys.Runs()) }}
+		var drop atomic.Bool
+		f := &forgetful{Store: e.st, drop: func(ev store.Event) bool { return drop.Load() && strings.HasPrefix(ev.KV.Key, e.keys.Runs()) }}
 		e.coordinate(func(c *coordinator.Config) { c.Store, c.Sweep = f, 30*time.Second })
 		w := e.join("w", 10, nil)
 		def := e.define([][]int{{}, {0}}, nil)
@@ -96,11 +97,11 @@ func TestTheSweepRepairsWhatTheWatchLeftOut(t *testing.T) {
 		e.start("deleted", def, nil)
 		c := w.claim("changed", 0)
 		w.offers()
-		drop = true
+		drop.Store(true)
 		w.complete(c)
 		e.start("missed", def, nil)
 		e.must(e.runs.Delete(t.Context(), e.load("deleted")))
-		drop = false
+		drop.Store(false)
 		equal(t, "offers before the sweep", w.offers(), "")
 		e.wait(31 * time.Second)
 		got := w.offers()
