@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/grapnel-dev/grapnel"
+	"github.com/grapnel-dev/grapnel/internal/mutation"
 )
 
 // Advance applies an event to a run's state. It is the whole of the run's
@@ -210,7 +211,7 @@ func (m machine) lost(ev ClaimLost) (Changes, error) {
 	if err != nil {
 		return Changes{}, err
 	}
-	if n.Trouble != nil && ev.Fence <= n.Trouble.LossFence {
+	if n.Trouble != nil && ev.Fence <= n.Trouble.LossFence && !mutation.On(mutation.LossCountedTwice) {
 		return Changes{Verdict: Repeated}, nil
 	}
 	if !m.s.Ready(ev.Node) || ev.Fence <= n.Fence {
