@@ -79,7 +79,7 @@ type ListRequest struct {
 	// one listing agree with each other only if all after the first name the
 	// first one's revision.
 	Revision grapnel.Revision
-	// KeysOnly leaves values empty.
+	// KeysOnly leaves values empty, and leases zero.
 	KeysOnly bool
 }
 

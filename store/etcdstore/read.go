@@ -63,6 +63,9 @@ func (s *Store) List(ctx context.Context, r store.ListRequest) (store.Page, erro
 	}
 	for i, kv := range resp.Kvs {
 		page.KVs[i] = decodeKV(kv)
+		if r.KeysOnly {
+			page.KVs[i].Lease = 0 // which servers before 3.7 tell
+		}
 	}
 	return page, nil
 }

@@ -59,7 +59,7 @@ func (s *Store) List(ctx context.Context, r store.ListRequest) (store.Page, erro
 			break
 		}
 		if r.KeysOnly {
-			kv.Value = nil
+			kv.Value, kv.Lease = nil, 0
 		}
 		page.KVs = append(page.KVs, kv)
 	}

@@ -13,7 +13,7 @@ var listCases = []behaviour{
 	{"pages of one revision agree while keys change", listPagesOfOneRevision},
 	{"after a key begins behind it, there or not", listAfter},
 	{"a past revision is as it was", listThePast},
-	{"keys only leaves values out", listKeysOnly},
+	{"keys only leaves values and leases out", listKeysOnly},
 	{"no limit means the default page", listDefaultPage},
 	{"what was compacted is compacted", listCompacted},
 	{"a revision that is to come is invalid", listTheFuture},
@@ -106,7 +106,7 @@ func listThePast(e *env) {
 }
 
 func listKeysOnly(e *env) {
-	rev := e.put("a", "value")
+	rev := e.do(e.bound(e.grant(), "a")...).Revision
 	page := e.list(store.ListRequest{Prefix: e.root, KeysOnly: true})
 	e.equal("pairs", page.KVs, []store.KV{{Key: e.key("a"), Create: rev, Mod: rev}})
 }
