@@ -19,6 +19,7 @@ var neighbourCases = []behaviour{
 	{"one that is too large fails alone", neighboursOfTooLarge},
 	{"large ones that fit no request together all succeed", neighboursOfLarge},
 	{"one of as many operations as allowed goes with small ones", neighboursOfManyOps},
+	{"one of more operations than allowed fails alone", neighboursOfTooManyOps},
 	{"one whose guard does not hold is alone in that", neighboursOfFailedGuard},
 	{"an invalid one fails alone", neighboursOfInvalid},
 	{"a caller that leaves takes none along", neighboursOfLeaver},
@@ -157,6 +158,16 @@ func neighboursOfManyOps(e *env) {
 	})
 }
 
+func neighboursOfTooManyOps(e *env) {
+	e.repeat(neighbours, func(round, i int) (store.Txn, error) {
+		if i%16 != 0 {
+			return e.small(round, i), nil
+		}
+		return store.Txn{Then: e.puts("over", e.o.MaxOps+1)}, grapnel.ErrTooLarge
+	})
+	e.equal("keys", e.names("over"), []string(nil))
+}
+
 func neighboursOfFailedGuard(e *env) {
 	e.put("there", "")
 	for round := range rounds {
@@ -188,12 +199,23 @@ func neighboursOfFailedGuard(e *env) {
 func neighboursOfInvalid(e *env) {
 	e.repeat(neighbours, func(round, i int) (store.Txn, error) {
 		t := e.small(round, i)
-		if i%6 != 0 {
+		switch i % 12 {
+		case 0:
+			t.Then = append(t.Then, t.Then[0])
+		case 3:
+			t.Then = append(t.Then, store.Put("", nil, 0))
+		case 6:
+			t.Then = append(t.Then, store.DeletePrefix(e.root))
+		case 9:
+			t.If = []store.Guard{store.Absent("")}
+		default:
 			return t, nil
 		}
-		t.Then = append(t.Then, t.Then[0])
 		return t, grapnel.ErrInvalid
 	})
+	for i := 0; i < neighbours; i += 3 {
+		e.mustNotBeThere(fmt.Sprintf("small/0/%d", i))
+	}
 }
 
 // neighboursOfReads has commits that only read among others that write.

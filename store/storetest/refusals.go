@@ -92,8 +92,8 @@ func exactlyMaxOps(e *env) {
 func cancelledCallers(e *env) {
 	rev := e.put("a", "1")
 	lease := e.grant()
-	ctx, cancel := context.WithCancel(e.ctx)
-	cancel()
+	ctx, cancel := context.WithCancelCause(e.ctx)
+	cancel(errors.New("had enough"))
 	_, err := e.s.Get(ctx, e.key("a"))
 	e.is("get", err, context.Canceled)
 	_, err = e.s.List(ctx, store.ListRequest{Prefix: e.root})
