@@ -46,7 +46,7 @@ demo: ## Run 300 tasks on four workers, kill two on the way, and audit the resul
 	go build -o bin/ ./cmd/grapnel
 	mkdir -p .demo
 	bin/grapnel gen wfformat --shape montage --tasks 300 --seed 1 > .demo/montage.json
-	bin/grapnel run --wfformat .demo/montage.json --workers 4 --kill-workers 2 --time-scale 0.05 -o json
+	env -u GRAPNEL_ENDPOINTS bin/grapnel run --wfformat .demo/montage.json --workers 4 --kill-workers 2 --time-scale 0.05 -o json
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -6,4 +6,4 @@ import "syscall"
 
 // childAttributes has nothing to set here: children stop when their standard
 // input ends.
-func childAttributes() *syscall.SysProcAttr { return nil }
+func childAttributes(role) *syscall.SysProcAttr { return nil }

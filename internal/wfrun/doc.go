@@ -11,10 +11,11 @@
 //	              ├── role coordinator   one; two if coordinators are killed
 //	              └── role worker        as many as asked for
 //
-// A child's standard input is a pipe that nobody writes to. The child stops when
-// it reaches its end, which closing it does, and so does the parent's death by
-// whatever cause; on Linux the kernel kills it then besides. Run returns only
-// once each child has been waited for.
+// A child's standard input is a pipe that brings its settings and then nothing.
+// The child stops when it reaches the pipe's end, which closing it brings about,
+// and so does the parent's death by whatever cause; on Linux the kernel then kills
+// workers and coordinators besides. Run returns only once each child has been
+// waited for.
 //
 // # Kills
 //

@@ -43,7 +43,7 @@ func start(cfg *Config, r role, s settings, wantOut bool) (*process, io.ReadClos
 	}
 	p := &process{name: name, role: r, tail: &tail{}, ended: make(chan struct{})}
 	p.cmd = exec.Command(exe, append(slices.Clone(cfg.RoleArgs), string(r))...)
-	p.cmd.SysProcAttr = childAttributes()
+	p.cmd.SysProcAttr = childAttributes(r)
 	// What holds a pipe open after the child's death, such as a debugger, must
 	// not hold us up.
 	p.cmd.WaitDelay = time.Second

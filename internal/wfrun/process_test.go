@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -59,7 +61,7 @@ func startChild(t *testing.T, behaviour string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.kill(); <-p.ended })
+	t.Cleanup(func() { p.kill() })
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "ready\n" {
 		t.Fatalf("the child wrote %q: %v", line, err)
 	}
@@ -168,5 +170,43 @@ func TestFleetThatIsClosedLeavesNothingBehind(t *testing.T) {
 	}
 	if err := f.add(roleWorker); err != nil || len(f.live) != 0 {
 		t.Errorf("a closed fleet started a process: %v", err)
+	}
+}
+
+func TestEtcdsProcessRemovesItsFolderWhenItsInputEnds(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "etcd")
+	cfg := &Config{RoleArgs: []string{childArg, "real"}}
+	s := settings{Name: "etcd", Data: dir, Remove: true, Etcd: cli.Connection{LogLevel: cli.DefaultLogLevel}}
+	p, endpoints, err := startEtcd(t.Context(), cfg, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.kill() })
+	if len(endpoints) != 1 || !strings.HasPrefix(endpoints[0], "http://127.0.0.1:") {
+		t.Errorf("it listens at %v", endpoints)
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Error(err)
+	}
+	if err := p.stdin.Close(); err != nil { // as if the parent were dead
+		t.Fatal(err)
+	}
+	<-p.ended
+	if _, err := os.Stat(dir); p.err != nil || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it ended with %v, and its folder is there: %v", p.err, err)
+	}
+}
+
+func TestEtcdThatCannotStartSaysWhy(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := &Config{RoleArgs: []string{childArg, "real"}}
+	s := settings{Name: "etcd", Data: file, Etcd: cli.Connection{LogLevel: cli.DefaultLogLevel}}
+	if _, _, err := startEtcd(t.Context(), cfg, s); err == nil || !strings.Contains(err.Error(), "not a directory") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -31,7 +32,10 @@ type settings struct {
 	Etcd  cli.Connection `json:"etcd"`
 	TTL   time.Duration  `json:"ttl,omitempty"`
 	Slots int            `json:"slots,omitempty"`
-	Data  string         `json:"data,omitempty"` // of etcd
+	// Data is etcd's folder. Remove makes etcd's process remove it in the end, as
+	// the parent does, which may be dead by then.
+	Data   string `json:"data,omitempty"`
+	Remove bool   `json:"remove,omitempty"`
 }
 
 // etcdReady is the line that etcd's process writes once it serves.
@@ -44,8 +48,9 @@ type etcdReady struct {
 // role or settings that are none, or are the role's own.
 func Serve(ctx context.Context, which string, stdin io.Reader, stdout, stderr io.Writer) error {
 	// A terminal's Ctrl-C goes to all processes; it is the parent's to stop the
-	// children, in their order.
-	signal.Ignore(os.Interrupt)
+	// children, in their order. And a dead parent reads no logs, which is no
+	// reason not to stop well.
+	signal.Ignore(os.Interrupt, syscall.SIGPIPE)
 	in := bufio.NewReader(stdin)
 	line, err := in.ReadBytes('\n')
 	if err != nil {
@@ -78,7 +83,10 @@ func Serve(ctx context.Context, which string, stdin io.Reader, stdout, stderr io
 // machine only.
 const listenAddress = "127.0.0.1:0"
 
-func serveEtcd(ctx context.Context, s settings, stdout io.Writer, log hclog.Logger) error {
+func serveEtcd(ctx context.Context, s settings, stdout io.Writer, log hclog.Logger) (err error) {
+	if s.Remove {
+		defer func() { err = errors.Join(err, os.RemoveAll(s.Data)) }()
+	}
 	server, err := embedetcd.Start(ctx, embedetcd.Config{Dir: s.Data, Listen: listenAddress})
 	if err != nil {
 		return err
@@ -96,8 +104,7 @@ func serveEtcd(ctx context.Context, s settings, stdout io.Writer, log hclog.Logg
 }
 
 // startEtcd starts etcd's process and returns once it serves.
-func startEtcd(ctx context.Context, cfg *Config, dir string) (*process, []string, error) {
-	s := settings{Name: string(roleEtcd), Data: dir, Etcd: cli.Connection{LogLevel: cfg.LogLevel}}
+func startEtcd(ctx context.Context, cfg *Config, s settings) (*process, []string, error) {
 	p, out, err := start(cfg, roleEtcd, s, true)
 	if err != nil {
 		return nil, nil, err

@@ -118,8 +118,11 @@ func (r *runner) run(ctx context.Context) (_ *Report, err error) {
 		Workers: r.cfg.Workers, Namespace: r.cfg.Namespace, Tasks: len(r.def.Nodes),
 	}
 	runErr := r.conduct(ctx, st, c, f, report)
-	if report.Run == "" || ctx.Err() != nil {
-		return nil, errors.Join(runErr, context.Cause(ctx))
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if report.Run == "" {
+		return nil, runErr
 	}
 	// The audit is of what is over: nobody may write any more.
 	stopErr := errors.Join(f.stop(roleWorker), f.stop(roleCoordinator))
@@ -211,14 +214,16 @@ func (r *runner) etcd(ctx context.Context) (at cli.Connection, stop func() error
 		at.Namespace, at.LogLevel = r.cfg.Namespace, r.cfg.LogLevel
 		return at, func() error { return nil }, nil
 	}
-	dir, remove := r.cfg.Data, func() error { return nil }
-	if dir == "" {
-		if dir, err = os.MkdirTemp("", "grapnel-wfrun-"); err != nil {
+	s := settings{Name: string(roleEtcd), Data: r.cfg.Data, Etcd: cli.Connection{LogLevel: r.cfg.LogLevel}}
+	remove := func() error { return nil }
+	if s.Data == "" {
+		if s.Data, err = os.MkdirTemp("", "grapnel-wfrun-"); err != nil {
 			return at, nil, fmt.Errorf("make a folder for etcd: %w", err)
 		}
-		remove = func() error { return os.RemoveAll(dir) }
+		s.Remove = true
+		remove = func() error { return os.RemoveAll(s.Data) }
 	}
-	p, endpoints, err := startEtcd(ctx, r.cfg, dir)
+	p, endpoints, err := startEtcd(ctx, r.cfg, s)
 	if err != nil {
 		return at, nil, errors.Join(err, remove())
 	}
