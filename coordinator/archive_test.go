@@ -48,7 +48,7 @@ func (e *env) finish(id grapnel.RunID) {
 }
 
 func TestAFinishedRunIsArchivedAfterItsRetention(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		sink := &shelf{fail: 2}
 		e.coordinate(func(c *coordinator.Config) { c.Sink, c.Retention = sink, time.Hour })
 		e.finish("r")
@@ -76,7 +76,7 @@ func TestAFinishedRunIsArchivedAfterItsRetention(t *testing.T) {
 }
 
 func TestTheNextOwnerArchivesWhatIsDue(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.finish("r")
 		e.wait(2 * time.Hour)
 		sink := &shelf{}
@@ -87,7 +87,7 @@ func TestTheNextOwnerArchivesWhatIsDue(t *testing.T) {
 }
 
 func TestRunsAreKeptForEverWithoutRetention(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(func(c *coordinator.Config) { c.Retention, c.Sweep = -1, 6*time.Hour })
 		e.finish("r")
 		e.wait(30 * time.Hour)
@@ -96,7 +96,7 @@ func TestRunsAreKeptForEverWithoutRetention(t *testing.T) {
 }
 
 func TestARunThatIsRetriedBeforeItsArchivingStays(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		sink := &shelf{}
 		e.coordinate(func(c *coordinator.Config) { c.Sink, c.Retention = sink, time.Hour })
 		e.start("r", e.define([][]int{{}}, func(d *workflow.Definition) { d.Nodes[0].Policy.ScheduleToStart = time.Minute }), nil)
@@ -115,7 +115,7 @@ func TestARunThatIsRetriedBeforeItsArchivingStays(t *testing.T) {
 }
 
 func TestCorruptRunsAreReportedAndLeftAsTheyAre(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		put := func(key, value string) {
 			_, err := e.st.Commit(t.Context(), store.Txn{Then: []store.Op{store.Put(key, []byte(value), 0)}})
 			e.must(err)

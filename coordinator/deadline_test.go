@@ -11,7 +11,7 @@ import (
 )
 
 func TestANodeThatNobodyStartsInTimeFails(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		e.start("r", e.define([][]int{{}}, func(d *workflow.Definition) { d.Nodes[0].Policy.ScheduleToStart = time.Minute }), nil)
 		e.wait(time.Minute - time.Millisecond)
@@ -23,7 +23,7 @@ func TestANodeThatNobodyStartsInTimeFails(t *testing.T) {
 }
 
 func TestScheduleToStartIsOverOnceAnAttemptHasStarted(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		w := e.join("w", 1, nil)
 		e.start("r", e.define([][]int{{}}, func(d *workflow.Definition) { d.Nodes[0].Policy.ScheduleToStart = time.Minute }), nil)
@@ -40,7 +40,7 @@ func TestANodeThatTakesTooLongInAllFails(t *testing.T) {
 			name = "running"
 		}
 		t.Run(name, func(t *testing.T) {
-			simulate(t, func(e *env) {
+			simulate(t, func(t *testing.T, e *env) {
 				e.coordinate(nil)
 				w := e.join("w", 1, nil)
 				e.start("r", e.define([][]int{{}}, func(d *workflow.Definition) { d.Nodes[0].Policy.ScheduleToClose = time.Minute }), nil)
@@ -63,7 +63,7 @@ func TestANodeThatTakesTooLongInAllFails(t *testing.T) {
 }
 
 func TestAnAttemptThatItsWorkerDoesNotEndIsEndedByTheOwner(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		w := e.join("w", 1, nil)
 		e.start("r", e.define([][]int{{}}, func(d *workflow.Definition) {
@@ -87,7 +87,7 @@ func TestAnAttemptThatItsWorkerDoesNotEndIsEndedByTheOwner(t *testing.T) {
 }
 
 func TestACoveredNodesAttemptIsTimedFromItsOwnStart(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		w := e.join("w", 1, nil)
 		e.start("r", e.define([][]int{{}, {0}}, func(d *workflow.Definition) { d.Nodes[1].Policy.StartToClose = time.Minute }), nil)
@@ -110,7 +110,7 @@ func TestACoveredNodesAttemptIsTimedFromItsOwnStart(t *testing.T) {
 }
 
 func TestARunOverItsTimeOutEndsAsTimedOut(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		w := e.join("w", 1, nil)
 		e.start("r", e.define([][]int{{}}, func(d *workflow.Definition) { d.Policy.Timeout = time.Minute }), nil)
@@ -133,7 +133,7 @@ func TestARunOverItsTimeOutEndsAsTimedOut(t *testing.T) {
 }
 
 func TestTimersGoOnUnderTheNextOwner(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		stop := e.coordinate(nil)
 		e.coordinate(nil)
 		e.start("r", e.define([][]int{{}}, func(d *workflow.Definition) { d.Policy.Timeout = time.Minute }), nil)
@@ -145,7 +145,7 @@ func TestTimersGoOnUnderTheNextOwner(t *testing.T) {
 }
 
 func TestTheClockIsNeverBehindAHead(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		ahead := time.Now().Add(time.Hour)
 		w := e.join("w", 1, nil)
 		e.start("r", e.define([][]int{{}}, nil), func(r *snapshot.CreateRequest) { r.Now = workflow.MomentOf(ahead) })

@@ -34,7 +34,7 @@ func (w *worker) claimTogether(h *snapshot.Head, nodes ...int) grapnel.Fence {
 }
 
 func TestEachLossIsCountedOfClaimsThatShareAFence(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		w := e.join("w", 3, nil)
 		h := e.start("r", e.define([][]int{{}, {}, {}}, nil), nil)
@@ -49,7 +49,7 @@ func TestEachLossIsCountedOfClaimsThatShareAFence(t *testing.T) {
 }
 
 func TestAFailureStopsTheNodesWhoseClaimsShareItsFence(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		w := e.join("w", 2, nil)
 		h := e.start("r", e.define([][]int{{}, {}}, nil), nil)

@@ -13,7 +13,7 @@ import (
 )
 
 func TestACancelIsFoldedOnceAndEndsTheRun(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		w := e.join("w", 2, nil)
 		e.start("r", e.define([][]int{{}, {0}}, nil), nil)
@@ -30,7 +30,7 @@ func TestACancelIsFoldedOnceAndEndsTheRun(t *testing.T) {
 }
 
 func TestACancelStopsTheNodeThatAChainHasGotTo(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		w := e.join("w", 1, nil)
 		e.start("r", e.define([][]int{{}, {0}}, nil), nil)
@@ -51,7 +51,7 @@ func TestACancelStopsTheNodeThatAChainHasGotTo(t *testing.T) {
 func TestExactlyOnceFoldingWhicheverReplyIsLost(t *testing.T) {
 	for plan := range faultstore.EachCall(4) {
 		t.Run(plan.String(), func(t *testing.T) {
-			simulate(t, func(e *env) {
+			simulate(t, func(t *testing.T, e *env) {
 				fs := e.through()
 				e.coordinate(func(c *coordinator.Config) { c.Store = fs })
 				h := e.start("r", e.define([][]int{{}}, nil), nil)
@@ -81,7 +81,7 @@ func TestExactlyOnceFoldingWhicheverReplyIsLost(t *testing.T) {
 }
 
 func TestAnEventOfAnUnknownKindIsLeftAlone(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		w := e.join("w", 1, nil)
 		h := e.start("r", e.define([][]int{{}, {}}, nil), nil)
@@ -95,7 +95,7 @@ func TestAnEventOfAnUnknownKindIsLeftAlone(t *testing.T) {
 }
 
 func TestARunThatItsWorkerCouldNotEndIsEndedByItsOwner(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		w := e.join("w", 1, nil)
 		h := e.start("r", e.define([][]int{{}}, nil), nil)
 		e.must(e.runs.Send(t.Context(), h, snapshot.RunEvent{ID: "x", Kind: snapshot.EventCancel}))
@@ -108,7 +108,7 @@ func TestARunThatItsWorkerCouldNotEndIsEndedByItsOwner(t *testing.T) {
 }
 
 func TestARunThatIsFinishedButNotEndedIsEndedByItsOwner(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		w := e.join("w", 1, nil)
 		h := e.start("r", e.define([][]int{{}}, nil), nil)
 		c := w.claim("r", 0)

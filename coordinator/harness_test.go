@@ -36,7 +36,7 @@ type env struct {
 }
 
 // simulate runs a test on fake time.
-func simulate(t *testing.T, test func(e *env)) {
+func simulate(t *testing.T, test func(t *testing.T, e *env)) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		st := memstore.New()
@@ -45,7 +45,7 @@ func simulate(t *testing.T, test func(e *env)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		test(&env{t: t, st: st, keys: keys, runs: snapshot.NewRuns(st, keys, snapshot.NewDefinitions(st, keys))})
+		test(t, &env{t: t, st: st, keys: keys, runs: snapshot.NewRuns(st, keys, snapshot.NewDefinitions(st, keys))})
 	})
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 func TestHonestCountOfALossThatSeveralOwnersSee(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		for range 3 {
 			e.coordinate(nil)
 		}
@@ -34,7 +34,7 @@ func TestHonestCountOfALossThatSeveralOwnersSee(t *testing.T) {
 }
 
 func TestHonestCountByAStandbyOfALossThatTheOwnerCouldNotCommit(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		fs := e.through()
 		e.coordinate(func(c *coordinator.Config) { c.Store = fs })
 		e.coordinate(nil)
@@ -64,7 +64,7 @@ func TestHonestCountByAStandbyOfALossThatTheOwnerCouldNotCommit(t *testing.T) {
 func TestALossThatNobodyWatchedIsReadFromHistory(t *testing.T) {
 	for _, counted := range []bool{false, true} {
 		t.Run(fmt.Sprintf("counted before: %v", counted), func(t *testing.T) {
-			simulate(t, func(e *env) {
+			simulate(t, func(t *testing.T, e *env) {
 				stop := e.coordinate(nil)
 				a := e.join("a", 1, nil)
 				e.start("r", e.define([][]int{{}}, nil), nil)
@@ -86,7 +86,7 @@ func TestALossThatNobodyWatchedIsReadFromHistory(t *testing.T) {
 }
 
 func TestHistoryThatWasCompactedDoesNotKeepANodeFromBeingOffered(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		stop := e.coordinate(nil)
 		a := e.join("a", 1, nil)
 		e.start("r", e.define([][]int{{}}, nil), nil)
@@ -104,7 +104,7 @@ func TestHistoryThatWasCompactedDoesNotKeepANodeFromBeingOffered(t *testing.T) {
 }
 
 func TestANodeLostTooOftenFailsAndNamesItsWorkers(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		e.start("r", e.define([][]int{{}, {}}, nil), nil)
 		bystander := e.join("bystander", 1, nil)
@@ -127,7 +127,7 @@ func TestANodeLostTooOftenFailsAndNamesItsWorkers(t *testing.T) {
 }
 
 func TestHonestCountOfAReleaseIsNone(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		w := e.join("w", 1, nil)
 		e.start("r", e.define([][]int{{}}, nil), nil)
@@ -143,7 +143,7 @@ func TestHonestCountOfAReleaseIsNone(t *testing.T) {
 }
 
 func TestTheLossOfAChainIsThatOfTheNodeItHadGotTo(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		a := e.join("a", 1, nil)
 		e.start("r", e.define([][]int{{}, {0}, {1}}, nil), nil)
@@ -166,7 +166,7 @@ func TestTheLossOfAChainIsThatOfTheNodeItHadGotTo(t *testing.T) {
 }
 
 func TestHonestCountWhileANodeIsClaimedAgain(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		fs := e.through()
 		e.coordinate(func(c *coordinator.Config) { c.Store = fs })
 		a, b := e.join("a", 1, nil), e.join("b", 1, nil)

@@ -10,7 +10,7 @@ import (
 )
 
 func TestANodeIsOfferedAsSoonAsItsRunStarts(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		w := e.join("w", 1, nil)
 		e.start("r", e.define([][]int{{}}, nil), nil)
@@ -19,7 +19,7 @@ func TestANodeIsOfferedAsSoonAsItsRunStarts(t *testing.T) {
 }
 
 func TestNodesWaitForAWorkerThatCanRunThem(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		other := e.join("other", 5, func(p *snapshot.Profile) { p.Tasks = map[string][]string{"unlike": {""}} })
 		elsewhere := e.join("elsewhere", 5, func(p *snapshot.Profile) { p.Queues = []string{"gpu"} })
@@ -33,7 +33,7 @@ func TestNodesWaitForAWorkerThatCanRunThem(t *testing.T) {
 }
 
 func TestUrgentNodesAreOfferedFirst(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		def := e.define([][]int{{}}, nil)
 		for _, p := range []struct {
@@ -48,7 +48,7 @@ func TestUrgentNodesAreOfferedFirst(t *testing.T) {
 }
 
 func TestWaitingCountsLikePriority(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		def := e.define([][]int{{}}, nil)
 		e.start("patient", def, func(r *snapshot.CreateRequest) { r.Priority = 5 })
@@ -62,7 +62,7 @@ func TestWaitingCountsLikePriority(t *testing.T) {
 }
 
 func TestOffersKeepToSlots(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		w := e.join("w", 2, nil)
 		e.start("r", e.define([][]int{{}, {}, {}}, nil), nil)
@@ -76,7 +76,7 @@ func TestOffersKeepToSlots(t *testing.T) {
 }
 
 func TestAChainHoldsOneSlot(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		w := e.join("w", 1, nil)
 		e.start("r", e.define([][]int{{}, {0}, {}}, nil), nil)
@@ -94,7 +94,7 @@ func TestAChainHoldsOneSlot(t *testing.T) {
 }
 
 func TestAnOfferThatNobodyTakesIsMadeToAnother(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		deaf := e.join("a-deaf", 10, nil)
 		e.start("r", e.define([][]int{{}}, nil), nil)
@@ -109,7 +109,7 @@ func TestAnOfferThatNobodyTakesIsMadeToAnother(t *testing.T) {
 }
 
 func TestTheOffersOfAWorkerThatDiesAreMadeToOthersAtOnce(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		a := e.join("a", 1, nil)
 		e.start("r", e.define([][]int{{}}, nil), nil)
@@ -121,7 +121,7 @@ func TestTheOffersOfAWorkerThatDiesAreMadeToOthersAtOnce(t *testing.T) {
 }
 
 func TestWorkersShareTheLoad(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		small, large := e.join("small", 2, nil), e.join("large", 4, nil)
 		e.start("r", e.define([][]int{{}, {}, {}}, nil), nil)
@@ -131,7 +131,7 @@ func TestWorkersShareTheLoad(t *testing.T) {
 }
 
 func TestADrainingWorkerIsOfferedNothing(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		w := e.join("w", 2, func(p *snapshot.Profile) { p.Draining = true })
 		e.start("r", e.define([][]int{{}}, nil), nil)
@@ -141,7 +141,7 @@ func TestADrainingWorkerIsOfferedNothing(t *testing.T) {
 }
 
 func TestARetryIsOfferedWhenItsTimeHasCome(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		w := e.join("w", 2, nil)
 		e.start("r", e.define([][]int{{}}, func(d *workflow.Definition) { d.Nodes[0].Policy.Retry.Attempts = 2 }), nil)
@@ -159,7 +159,7 @@ func TestARetryIsOfferedWhenItsTimeHasCome(t *testing.T) {
 }
 
 func TestManyNodesGoIntoOneMessage(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		w := e.join("w", 100, nil)
 		e.start("r", e.define(make([][]int, 60), nil), nil)
@@ -174,7 +174,7 @@ func TestManyNodesGoIntoOneMessage(t *testing.T) {
 }
 
 func TestAChangedPolicyCountsForRunsThatWait(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		w := e.join("w", 1, func(p *snapshot.Profile) { p.Queues = []string{"moved"} })
 		e.start("r", e.define([][]int{{}}, nil), nil)

@@ -24,7 +24,7 @@ func (e *env) owners() map[store.LeaseID]int {
 }
 
 func TestEveryShardHasAnOwner(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		e.coordinate(nil)
 		equal(t, "shards of the first coordinator", e.owners()[e.members()[0]], store.Shards)
@@ -32,7 +32,7 @@ func TestEveryShardHasAnOwner(t *testing.T) {
 }
 
 func TestShardsChangeHandsAtOnceWhenTheirOwnerStops(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		stop := e.coordinate(nil)
 		e.coordinate(nil)
 		second := e.members()[1]
@@ -46,7 +46,7 @@ func TestShardsChangeHandsAtOnceWhenTheirOwnerStops(t *testing.T) {
 }
 
 func TestACoordinatorThatLostItsLeaseStartsOver(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(nil)
 		before := e.members()[0]
 		e.st.ExpireLease(before)
@@ -63,7 +63,7 @@ func TestACoordinatorThatLostItsLeaseStartsOver(t *testing.T) {
 }
 
 func TestNoStaleLeaderWritesToARun(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		fs := e.through()
 		e.coordinate(func(c *coordinator.Config) { c.Store = fs })
 		h := e.start("r", e.define([][]int{{}}, nil), nil)
@@ -93,7 +93,7 @@ func TestNoStaleLeaderWritesToARun(t *testing.T) {
 }
 
 func TestACoordinatorStopsActingWhenItCannotReachTheStore(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		fs := e.through()
 		e.coordinate(func(c *coordinator.Config) { c.Store = fs })
 		fs.SetRule(func(i faultstore.Info) faultstore.Action { return faultstore.Action{Fault: faultstore.Refused} })
@@ -118,7 +118,7 @@ func TestACoordinatorStopsActingWhenItCannotReachTheStore(t *testing.T) {
 func TestShardsWhoseAcquisitionsGotNoAnswerAreOwned(t *testing.T) {
 	for _, fault := range []faultstore.Fault{faultstore.Before, faultstore.After, faultstore.Late} {
 		t.Run(fault.String(), func(t *testing.T) {
-			simulate(t, func(e *env) {
+			simulate(t, func(t *testing.T, e *env) {
 				fs := e.through()
 				failed := map[string]bool{}
 				fs.SetRule(func(i faultstore.Info) faultstore.Action {
@@ -145,7 +145,7 @@ func TestShardsWhoseAcquisitionsGotNoAnswerAreOwned(t *testing.T) {
 }
 
 func TestRunFailsFastWithoutAStore(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		fs := faultstore.New(e.st, func(faultstore.Info) faultstore.Action { return faultstore.Action{Fault: faultstore.Refused} })
 		c, err := coordinator.New(coordinator.Config{Store: fs})
 		e.must(err)

@@ -14,7 +14,7 @@ import (
 )
 
 func TestViewsAgreeAfterHistoryWasCompacted(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		fs := e.through()
 		e.coordinate(func(c *coordinator.Config) { c.Store = fs })
 		w := e.join("w", 10, nil)
@@ -39,7 +39,7 @@ func TestViewsAgreeAfterHistoryWasCompacted(t *testing.T) {
 }
 
 func TestViewsAgreeAfterAWatchWasInterrupted(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		fs := e.through()
 		e.coordinate(func(c *coordinator.Config) { c.Store = fs })
 		a := e.join("a", 1, nil)
@@ -87,7 +87,7 @@ func (f *forgetful) Watch(ctx context.Context, r store.WatchRequest) <-chan stor
 }
 
 func TestViewsAgreeOnceTheSweepHasPassed(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		var drop atomic.Bool
 		f := &forgetful{Store: e.st, drop: func(ev store.Event) bool { return drop.Load() && strings.HasPrefix(ev.KV.Key, e.keys.Runs()) }}
 		e.coordinate(func(c *coordinator.Config) { c.Store, c.Sweep = f, 30*time.Second })
@@ -118,7 +118,7 @@ func TestViewsAgreeOnceTheSweepHasPassed(t *testing.T) {
 }
 
 func TestTheSweepLeavesAQuietStoreAlone(t *testing.T) {
-	simulate(t, func(e *env) {
+	simulate(t, func(t *testing.T, e *env) {
 		e.coordinate(func(c *coordinator.Config) { c.Processed = 100 * time.Hour })
 		e.start("r", e.define([][]int{{}}, nil), nil)
 		e.wait(time.Minute)
