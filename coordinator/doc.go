@@ -32,6 +32,22 @@
 // one owner's commit on its way at most. What a commit wrote comes back by the
 // watch, as all other changes do.
 //
+// # Offers
+//
+// Available nodes wait in the order of the time at which they became available
+// plus [Config.Ageing] for each step of priority. So the urgent go first, and
+// nothing waits for ever: a node of priority 5 gets ahead of nodes of priority 1
+// that come four intervals later. The first in line that some free worker can
+// run goes to the worker with the least to do for its slots; workers that let
+// offers expire unheard count as busier than they say.
+//
+// # Time
+//
+// A coordinator keeps one clock for all its shards: the wall clock when its
+// membership began, or the largest time that a head carries, plus the time since
+// then on the monotonic clock. Deadlines are compared with it alone, and
+// messages carry it to workers.
+//
 // # Invariants
 //
 //   - Every write to a run, its deletion included, guards that the shard's key is

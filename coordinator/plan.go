@@ -175,10 +175,19 @@ func (l *loop) undecodable(r *run, err error) {
 		if l.note("definition " + r.head.Key) {
 			l.log.Error("run cannot be looked after", "run", r.id, "error", err)
 		}
-		l.wakes.set(r, l.clock.now().Add(retryUndecodable))
+		pause := retryUndecodable
+		if errors.Is(err, grapnel.ErrWrongDefinition) {
+			pause = retryDefinition
+		}
+		l.wakes.set(r, l.clock.now().Add(pause))
 	}
 }
 
-// retryUndecodable is how long after a run's definition could not be read it is
-// tried again.
-const retryUndecodable = time.Second
+const (
+	// retryUndecodable is how long after a run could not be read, or not be
+	// reported, it is tried again.
+	retryUndecodable = time.Second
+	// retryDefinition is the same for a run whose definition is not stored. It
+	// should have been stored before the run.
+	retryDefinition = 10 * time.Second
+)
