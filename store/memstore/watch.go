@@ -62,6 +62,8 @@ func (s *Store) open(w *watcher) {
 			w.offer(s.log[i:j], s.compacted)
 			i = j
 		}
+	} else {
+		w.put(store.Batch{Revision: s.rev})
 	}
 	s.watchers[w] = struct{}{}
 }
