@@ -11,7 +11,8 @@ import (
 var watchCases = []behaviour{
 	{"history is told from the revision asked for", watchHistory},
 	{"what follows is told as it happens", watchLive},
-	{"without a revision it begins with the next", watchFromNow},
+	{"without a revision it says behind which one it begins", watchFromNow},
+	{"without a revision nothing is missing from there on", watchFromAmongWrites},
 	{"one from a revision to come waits for it", watchFromTheFuture},
 	{"events say what was put and what deleted", watchEvents},
 	{"previous pairs are told when asked for", watchPrevious},
@@ -135,35 +136,59 @@ func watchLive(e *env) {
 	}
 }
 
+// first reads the batch that a watch from the next revision on begins with.
+func (w *watched) first() grapnel.Revision {
+	w.e.Helper()
+	select {
+	case b := <-w.ch:
+		if b.Err != nil || len(b.Events) > 0 || b.Revision == 0 {
+			w.e.Fatalf("the watch begins with %+v", b)
+		}
+		w.at = b.Revision
+		return b.Revision
+	case <-w.e.ctx.Done():
+		w.e.Fatal("the watch does not say that it is open")
+	}
+	return 0
+}
+
 func watchFromNow(e *env) {
 	old := e.put("old", "")
 	w := e.watch(store.WatchRequest{Prefix: e.root})
-	// Which revision is the next is settled by the store in its own time, so
-	// writes go on until one is seen; from it on none may be missing.
-	seen := make(chan store.Batch, 1)
-	together(2, func(i int) {
-		if i == 0 {
-			seen <- w.batch()
+	if at := w.first(); at != old {
+		e.Errorf("it begins behind revision %d of %d", at, old)
+	}
+	rev := e.put("new", "")
+	e.equal("events", w.until(rev), []store.Event{e.created("new", "", rev)})
+}
+
+// watchFromAmongWrites opens watches while writes go on: none may be missing
+// from the revision on that a watch says it begins behind.
+func watchFromAmongWrites(e *env) {
+	const watchers, writes = 20, 100
+	opened := make([]*watched, watchers)
+	for i := range opened {
+		opened[i] = &watched{e: e}
+	}
+	together(watchers+1, func(i int) {
+		if i < watchers {
+			opened[i].ch = e.s.Watch(e.ctx, store.WatchRequest{Prefix: e.root})
 			return
 		}
-		for len(seen) == 0 && e.ctx.Err() == nil {
-			_, err := e.s.Commit(e.ctx, store.Txn{Then: []store.Op{store.Put(e.key("new"), nil, 0)}})
-			if err != nil {
+		for range writes {
+			if _, err := e.s.Commit(e.ctx, store.Txn{Then: []store.Op{store.Put(e.key("a"), nil, 0)}}); err != nil {
 				e.Errorf("put: %v", err)
-				return
 			}
 		}
 	})
-	first := <-seen
-	if first.Events[0].KV.Mod <= old {
-		e.Fatalf("told of revision %d, which was before the watch", first.Events[0].KV.Mod)
-	}
-	next := first.Events[0].KV.Mod
-	for _, ev := range append(first.Events, w.until(max(e.put("new", ""), w.last))...) {
-		if ev.KV.Mod != next {
-			e.Fatalf("revision %d is missing", next)
+	for _, w := range opened {
+		next := w.first() + 1
+		for _, ev := range w.until(e.put("a", "")) {
+			if ev.KV.Mod != next {
+				e.Fatalf("revision %d is missing", next)
+			}
+			next++
 		}
-		next++
 	}
 }
 
