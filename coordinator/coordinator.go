@@ -39,6 +39,18 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	if _, err := c.cfg.Store.List(ctx, store.ListRequest{Prefix: c.keys.Coordinators(), Limit: 1}); err != nil {
 		return fmt.Errorf("coordinator: first request: %w", err)
 	}
+	for {
+		err := c.session(ctx)
+		if err == nil {
+			return nil
+		}
+		c.cfg.Logger.Error("started over", "reason", err)
+	}
+}
+
+// session coordinates until ctx ends, or until everything has to be read anew:
+// then it returns why.
+func (c *Coordinator) session(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	l := newLoop(ctx, c)
 	var wg sync.WaitGroup
@@ -53,6 +65,5 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	wg.Go(l.followRuns)
 	wg.Go(l.keepMember)
 	wg.Go(l.keepSweeping)
-	l.run()
-	return nil
+	return l.run()
 }

@@ -75,6 +75,8 @@
 //   - History was compacted that was not read: everything is listed again.
 //   - An event is missed all the same: the sweep finds the difference to a
 //     listing and reads the run again.
+//   - The store's revision goes back, because it was restored from a backup: the
+//     sweep notices, and everything is dropped and read anew.
 //   - A worker dies: its offers are made to others, its claims are losses.
 //   - An offer or stop is lost: an offer expires and is made again, and a worker
 //     that was not told to stop fails its commit's guard.

@@ -27,7 +27,7 @@ func (l *loop) follow(prefix string, reset func([]store.KV, grapnel.Revision), c
 		if err == nil {
 			l.do(func() { reset(kvs, rev) })
 			var next grapnel.Revision
-			if next, err = l.watch(l.ctx, store.WatchRequest{Prefix: prefix, From: rev + 1}, apply); next > rev+1 {
+			if next, err = l.watch(store.WatchRequest{Prefix: prefix, From: rev + 1}, apply); next > rev+1 {
 				pause = store.Pause{}
 			}
 		}
@@ -62,7 +62,9 @@ func (l *loop) listPages(req store.ListRequest, visit func([]store.KV, grapnel.R
 
 // watch has the loop call apply for each batch until the watch ends. It returns
 // why it ended and the revision from which another watch would go on.
-func (l *loop) watch(ctx context.Context, req store.WatchRequest, apply func(store.Batch)) (next grapnel.Revision, err error) {
+func (l *loop) watch(req store.WatchRequest, apply func(store.Batch)) (next grapnel.Revision, err error) {
+	ctx, cancel := context.WithCancel(l.ctx)
+	defer cancel()
 	next = req.From
 	for b := range l.st.Watch(ctx, req) {
 		if b.Err != nil {
@@ -94,19 +96,12 @@ func (l *loop) followRuns() {
 				from = rev + 1
 			}
 		}
-		ctx, cancel := context.WithCancel(l.ctx)
-		l.do(func() { l.stopWatch = cancel })
-		next, err := l.watch(ctx, store.WatchRequest{Prefix: l.keys.Runs(), From: from, Previous: true}, l.applyBatch)
-		cancel()
+		next, err := l.watch(store.WatchRequest{Prefix: l.keys.Runs(), From: from, Previous: true}, l.applyBatch)
 		if l.ctx.Err() != nil {
 			return
 		}
 		if next > from {
 			from, pause = next, store.Pause{}
-		}
-		if l.relist.Swap(false) {
-			from, listed = 0, false
-			continue
 		}
 		if compacted := (*store.CompactedError)(nil); errors.As(err, &compacted) {
 			l.log.Warn("history was compacted before it was read; runs are listed again", "from", from, "oldest", compacted.Revision)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -27,7 +26,10 @@ type loop struct {
 
 	ctx context.Context // ends with Run
 	in  chan func()
-	wg  sync.WaitGroup // of [loop.async]
+
+	failed error // why the loop cannot go on, or nil
+
+	wg sync.WaitGroup // of [loop.async]
 
 	clock  *clock
 	member *member // nil while there is none that can be trusted
@@ -44,9 +46,6 @@ type loop struct {
 	sweep   sweep
 
 	barrier barrier
-
-	stopWatch context.CancelFunc // of the watch over runs
-	relist    atomic.Bool        // that watch is to begin with a listing
 
 	noted    map[string]bool // what was logged once and is not to be again
 	messages uint64          // how many were put into inboxes
@@ -80,17 +79,22 @@ func (l *loop) async(io func() (then func())) {
 // offers to share messages, and few enough for none to wait.
 const most = 64
 
-func (l *loop) run() {
+// run runs the loop until its context ends, or until it cannot go on: then it
+// returns why.
+func (l *loop) run() error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
 		case <-l.ctx.Done():
-			return
+			return nil
 		case f := <-l.in:
 			f()
 			l.takeMore()
 		case <-timer.C:
+		}
+		if l.failed != nil {
+			return l.failed
 		}
 		timer.Reset(l.act())
 	}

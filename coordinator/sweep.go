@@ -1,6 +1,8 @@
 package coordinator
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"time"
 
@@ -35,25 +37,35 @@ func (s *sweep) goal() grapnel.Revision {
 	return s.waiting.rev
 }
 
+// errWentBack: the store was restored from a backup, say, and nothing that was
+// read from it before counts.
+var errWentBack = errors.New("the store's revision went back")
+
 // keepSweeping compares the view with what is stored, shard by shard, again and
 // again. A watch that leaves nothing out needs no such thing; it is here because
 // a run that an event was missed of would wait for ever.
 func (l *loop) keepSweeping() {
 	ticker := time.NewTicker(l.cfg.Sweep)
 	defer ticker.Stop()
+	var last grapnel.Revision
 	for {
 		select {
 		case <-l.ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		var first grapnel.Revision
+		var first grapnel.Revision // of this sweep
 		for i := range store.Shards {
 			sw, err := l.listShard(store.Shard(i))
 			if err != nil {
 				l.log.Warn("sweep interrupted", "error", err)
 				break
 			}
+			if sw.rev < last {
+				l.do(func() { l.failed = fmt.Errorf("%w: revision %d after %d", errWentBack, sw.rev, last) })
+				return
+			}
+			last = sw.rev
 			if first == 0 {
 				first = sw.rev
 			}
@@ -112,16 +124,8 @@ func (l *loop) compareSwept() {
 	}
 	l.sweep.waiting = nil
 	close(sw.done)
-	switch {
-	case !l.view.listed || l.view.applied < sw.rev && l.member == nil:
+	if !l.view.listed || l.view.applied < sw.rev {
 		return // next time
-	case sw.rev < l.view.base:
-		l.log.Error("the store has gone back; runs are listed again", "revision", sw.rev, "before", l.view.base)
-		l.relist.Store(true)
-		if l.stopWatch != nil {
-			l.stopWatch()
-		}
-		return
 	}
 	runs := l.shards[sw.shard].runs
 	for id, r := range runs {
