@@ -31,13 +31,15 @@ type Config struct {
 }
 
 // Client starts and inspects the runs of a namespace. Use [New]. It is safe for
-// concurrent use and holds nothing that needs closing.
+// concurrent use and holds nothing that needs closing: the watches that waits
+// share end by themselves a second after the last wait.
 type Client struct {
-	st   store.Store
-	keys store.Keys
-	runs *snapshot.Runs
-	log  hclog.Logger
-	now  func() time.Time
+	st    store.Store
+	keys  store.Keys
+	runs  *snapshot.Runs
+	heads *heads
+	log   hclog.Logger
+	now   func() time.Time
 }
 
 // New returns a client. It does no I/O. The error wraps [grapnel.ErrInvalid].
@@ -61,7 +63,8 @@ func New(cfg Config) (*Client, error) {
 	}
 	return &Client{
 		st: cfg.Store, keys: keys, log: cfg.Logger.Named("client"), now: cfg.Now,
-		runs: snapshot.NewRuns(cfg.Store, keys, snapshot.NewDefinitions(cfg.Store, keys)),
+		runs:  snapshot.NewRuns(cfg.Store, keys, snapshot.NewDefinitions(cfg.Store, keys)),
+		heads: &heads{st: cfg.Store, keys: keys},
 	}, nil
 }
 

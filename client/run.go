@@ -15,10 +15,15 @@ type Run[Out any] struct {
 	c        *Client
 	id       grapnel.RunID
 	instance grapnel.Instance
+	running  grapnel.Revision // as of it the run had not ended; zero if that is not known
 }
 
 func newRun[Out any](c *Client, h *snapshot.Head) *Run[Out] {
-	return &Run[Out]{c: c, id: h.Run, instance: h.Instance}
+	r := &Run[Out]{c: c, id: h.Run, instance: h.Instance}
+	if !h.State.Status.Ended() {
+		r.running = h.Mod
+	}
+	return r
 }
 
 // Attach returns the run of w that has this id, for waiting. Errors wrap
@@ -49,7 +54,7 @@ func (r *Run[Out]) Instance() grapnel.Instance { return r.instance }
 // no Out; [grapnel.ErrCorrupt]. After a retry, call Wait again.
 func (r *Run[Out]) Wait(ctx context.Context) (Out, error) {
 	var none Out
-	h, err := r.c.waitEnded(ctx, r.id, r.instance)
+	h, err := r.c.waitEnded(ctx, r.id, r.instance, r.running)
 	if err != nil {
 		return none, err
 	}

@@ -19,7 +19,7 @@ func (c *Client) WaitEnded(ctx context.Context, id grapnel.RunID) (*RunInfo, err
 	if err := id.Validate(); err != nil {
 		return nil, err
 	}
-	h, err := c.waitEnded(ctx, id, 0)
+	h, err := c.waitEnded(ctx, id, 0, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -32,11 +32,10 @@ func (c *Client) WaitEnded(ctx context.Context, id grapnel.RunID) (*RunInfo, err
 }
 
 // waitEnded waits until the run has ended and returns its head. Instance zero
-// stands for the instance that is found.
-func (c *Client) waitEnded(ctx context.Context, id grapnel.RunID, instance grapnel.Instance) (h *snapshot.Head, err error) {
-	key := c.keys.Head(id)
+// stands for the instance that is found. Known is as for heads.await.
+func (c *Client) waitEnded(ctx context.Context, id grapnel.RunID, instance grapnel.Instance, known grapnel.Revision) (h *snapshot.Head, err error) {
 	err = c.patiently(ctx, id, func() error {
-		kv, err := c.followToEnd(ctx, key, &instance)
+		kv, err := c.heads.await(ctx, id, &instance, known)
 		if err != nil {
 			return err
 		}
@@ -69,53 +68,6 @@ func (c *Client) patiently(ctx context.Context, id grapnel.RunID, do func() erro
 // passing reports whether reading or watching again may help.
 func passing(err error) bool {
 	return errors.Is(err, grapnel.ErrUnavailable) || errors.Is(err, grapnel.ErrUnknown) || errors.Is(err, store.ErrCompacted)
-}
-
-// followToEnd watches a head and returns it as it is once the run has ended. It
-// opens the watch first and then reads, for a watch from the revision that was
-// read would have to catch up with whatever was written since. If instance is
-// zero it becomes that of the head that is found.
-func (c *Client) followToEnd(ctx context.Context, key string, instance *grapnel.Instance) (store.KV, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	batches := c.st.Watch(ctx, store.WatchRequest{Prefix: key})
-	defer func() {
-		cancel()
-		for range batches { // until the watch has ended
-		}
-	}()
-	var read grapnel.Revision // the head's, or zero before it was read
-	for b := range batches {
-		if b.Err != nil {
-			return store.KV{}, b.Err
-		}
-		if read == 0 {
-			kv, err := c.st.Get(ctx, key)
-			if errors.Is(err, grapnel.ErrNotFound) && *instance != 0 {
-				err = grapnel.ErrRunGone
-			}
-			if err != nil {
-				return store.KV{}, err
-			}
-			if read = kv.Mod; *instance == 0 {
-				*instance = kv.Create
-			}
-			if ended, err := hasEnded(kv, *instance); ended || err != nil {
-				return kv, err
-			}
-		}
-		for _, ev := range b.Events {
-			if ev.KV.Key != key || ev.KV.Mod <= read {
-				continue
-			}
-			if ev.Deleted {
-				return store.KV{}, grapnel.ErrRunGone
-			}
-			if ended, err := hasEnded(ev.KV, *instance); ended || err != nil {
-				return ev.KV, err
-			}
-		}
-	}
-	return store.KV{}, fmt.Errorf("%w: the watch ended", grapnel.ErrUnavailable)
 }
 
 func hasEnded(kv store.KV, instance grapnel.Instance) (bool, error) {
