@@ -116,7 +116,8 @@ func (p Plan) Rule() Rule {
 }
 
 // EachCall returns a plan for each of the first calls calls and each of the
-// faults [Before], [After] and [Late].
+// faults [Before], [After] and [Late]. Which calls are reads, for which these are
+// about the same, is not known beforehand.
 func EachCall(calls int) iter.Seq[Plan] {
 	return func(yield func(Plan) bool) {
 		for call := 1; call <= calls; call++ {

@@ -2,6 +2,7 @@ package faultstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -102,7 +103,7 @@ func (s *Store) postpone(due int, apply func()) {
 func perform[T any](ctx context.Context, s *Store, i Info, do func(context.Context) (T, error)) (T, error) {
 	var zero T
 	if ctx.Err() != nil {
-		return zero, context.Cause(ctx)
+		return zero, contextError(ctx)
 	}
 	a := s.decide(i)
 	if err := wait(ctx, a.Delay); err != nil {
@@ -135,9 +136,9 @@ func perform[T any](ctx context.Context, s *Store, i Info, do func(context.Conte
 	case Hang:
 		<-ctx.Done()
 		if i.Kind.Writes() {
-			return zero, fmt.Errorf("%w: %w", grapnel.ErrUnknown, context.Cause(ctx))
+			return zero, fmt.Errorf("%w: %w", grapnel.ErrUnknown, contextError(ctx))
 		}
-		return zero, context.Cause(ctx)
+		return zero, contextError(ctx)
 	}
 	return do(ctx)
 }
@@ -152,8 +153,18 @@ func wait(ctx context.Context, d time.Duration) error {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return contextError(ctx)
 	}
+}
+
+// contextError is the error of a call whose context has ended: the context's
+// error and, if it is another, its cause.
+func contextError(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
 }
 
 // Get implements [store.Store].

@@ -4,15 +4,16 @@ import (
 	"context"
 	"sync"
 
+	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/store"
 )
 
 // watches are the open watches and what holds them up.
 type watches struct {
 	mu    sync.Mutex
-	gate  chan struct{}              // guarded by mu; closed when batches may pass, nil as well
-	cuts  map[int]chan<- store.Batch // guarded by mu
-	next  int                        // guarded by mu
+	gate  chan struct{}        // guarded by mu; closed when batches may pass, nil as well
+	cuts  map[int]chan<- error // guarded by mu
+	next  int                  // guarded by mu
 	group sync.WaitGroup
 }
 
@@ -41,7 +42,7 @@ func (s *Store) CutWatches(err error) int {
 	s.watches.mu.Lock()
 	defer s.watches.mu.Unlock()
 	for _, cut := range s.watches.cuts {
-		cut <- store.Batch{Err: err} // has room for one
+		cut <- err // has room for one
 	}
 	n := len(s.watches.cuts)
 	clear(s.watches.cuts)
@@ -50,80 +51,101 @@ func (s *Store) CutWatches(err error) int {
 
 // Watch implements [store.Store].
 func (s *Store) Watch(ctx context.Context, r store.WatchRequest) <-chan store.Batch {
-	out := make(chan store.Batch)
-	cut := make(chan store.Batch, 1)
 	inner, stop := context.WithCancel(ctx)
-	in := s.inner.Watch(inner, r)
+	cut := make(chan error, 1)
+	at := max(r.From-1, 0)
+	p := passage{
+		s: s, in: s.inner.Watch(inner, r), cut: cut, at: at, before: at,
+		out: make(chan store.Batch, 1), // lets it end without a receiver
+	}
 	w := &s.watches
 	w.mu.Lock()
 	if w.cuts == nil {
-		w.cuts = map[int]chan<- store.Batch{}
+		w.cuts = map[int]chan<- error{}
 	}
 	id := w.next
 	w.next++
 	w.cuts[id] = cut
 	w.mu.Unlock()
 	w.group.Go(func() {
-		defer close(out)
 		defer stop()
 		defer func() {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			delete(w.cuts, id)
 		}()
-		s.pass(ctx, in, cut, out)
+		p.run(ctx)
 	})
-	return out
+	return p.out
 }
 
 // Wait waits until all watches have ended, which they do with their contexts.
 func (s *Store) Wait() { s.watches.group.Wait() }
 
-// pass hands batches on until the watch ends or is cut.
-func (s *Store) pass(ctx context.Context, in, cut <-chan store.Batch, out chan<- store.Batch) {
+// passage hands the batches of one watch on. Its goroutine is the only sender on
+// out.
+type passage struct {
+	s          *Store
+	in         <-chan store.Batch
+	cut        <-chan error
+	out        chan store.Batch
+	at, before grapnel.Revision // everything up to at was sent, up to before without the last batch
+}
+
+// run hands batches on until the watch ends, is cut, or ctx does.
+func (p *passage) run(ctx context.Context) {
 	for {
-		var b store.Batch
-		var ok bool
 		select {
-		case b = <-cut:
-		case b, ok = <-in:
+		case b, ok := <-p.in:
 			if !ok {
+				close(p.out)
 				return
 			}
-			b = s.held(ctx, b, cut)
-		}
-		select {
-		case out <- b:
-		case <-ctx.Done():
-			return
-		case b = <-cut:
-			select {
-			case out <- b:
-			case <-ctx.Done():
+			if err := p.pass(ctx, b); err != nil {
+				p.end(err)
+				return
 			}
+		case err := <-p.cut:
+			p.end(err)
 			return
-		}
-		if b.Err != nil {
+		case <-ctx.Done():
+			p.end(context.Cause(ctx))
 			return
 		}
 	}
 }
 
-// held waits while watches are held and returns the batch to deliver then.
-func (s *Store) held(ctx context.Context, b store.Batch, cut <-chan store.Batch) store.Batch {
+// pass sends a batch once watches are not held. An error ends the watch.
+func (p *passage) pass(ctx context.Context, b store.Batch) error {
 	for {
-		s.watches.mu.Lock()
-		gate := s.watches.gate
-		s.watches.mu.Unlock()
-		if gate == nil {
-			return b
+		p.s.watches.mu.Lock()
+		gate := p.s.watches.gate
+		p.s.watches.mu.Unlock()
+		out := p.out
+		if gate != nil {
+			out = nil
 		}
 		select {
 		case <-gate:
-		case b := <-cut:
-			return b
+		case out <- b:
+			p.before, p.at = p.at, max(p.at, b.Revision)
+			return nil
+		case err := <-p.cut:
+			return err
 		case <-ctx.Done():
-			return store.Batch{Err: context.Cause(ctx)}
+			return context.Cause(ctx)
 		}
 	}
+}
+
+// end closes the watch with an error, which takes the place of a batch that
+// nobody has received.
+func (p *passage) end(err error) {
+	select {
+	case <-p.out:
+		p.at = p.before
+	default:
+	}
+	p.out <- store.Batch{Revision: p.at, Err: err} // there is room: nobody else sends
+	close(p.out)
 }
