@@ -119,6 +119,7 @@ func (l *loop) replayFrom() grapnel.Revision {
 	for pause := (store.Pause{}); ; {
 		kvs, rev, err := l.list(l.keys.AllProcessed())
 		if err == nil {
+			l.do(func() { l.history.read(l.keys, kvs, rev) })
 			from := rev + 1
 			for _, kv := range kvs {
 				m := &pb.Processed{}

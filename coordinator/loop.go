@@ -37,6 +37,7 @@ type loop struct {
 	view    view
 	shards  [store.Shards]shard
 	settled bool // the owners of shards have been listed
+	history history
 
 	queue   queue
 	workers fleet

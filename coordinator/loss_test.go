@@ -85,6 +85,21 @@ func TestALossThatNobodyWatchedIsReadFromHistory(t *testing.T) {
 	}
 }
 
+func TestALossIsReadFromHistoryThoughNoOwnerLivedToRecordAnything(t *testing.T) {
+	simulate(t, func(t *testing.T, e *env) {
+		stop := e.coordinate(nil)
+		a := e.join("a", 1, nil)
+		e.start("r", e.define([][]int{{}}, nil), nil)
+		a.claim("r", 0)
+		e.wait(time.Second) // long before the first record is due
+		stop()
+		a.die()
+		e.wait(time.Second)
+		e.coordinate(nil)
+		equal(t, "losses", e.losses("r", 0), 1)
+	})
+}
+
 func TestHistoryThatWasCompactedDoesNotKeepANodeFromBeingOffered(t *testing.T) {
 	simulate(t, func(t *testing.T, e *env) {
 		stop := e.coordinate(nil)

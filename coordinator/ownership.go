@@ -105,8 +105,8 @@ func (l *loop) ownerGone(s store.Shard, rev grapnel.Revision) {
 // acquireShards sends a commit for each shard that nobody owns, all at once, so
 // that they share requests.
 func (l *loop) acquireShards() {
-	if !l.settled {
-		return // who owns what is not known yet
+	if !l.settled || l.history.rev == 0 {
+		return // who owns what, and what was recorded of it, is not known yet
 	}
 	now := l.clock.now()
 	for i := range l.shards {
@@ -122,11 +122,17 @@ func (l *loop) acquireShards() {
 // safe although it guards on absence: the key can only vanish together with the
 // membership key, on which the commit guards too.
 func (l *loop) acquire(m *member, s store.Shard) {
-	key, me := l.keys.ShardOwner(s), l.keys.Coordinator(m.id)
+	key, me, processed := l.keys.ShardOwner(s), l.keys.Coordinator(m.id), l.keys.Processed(s)
 	t := store.Txn{
 		If:   []store.Guard{store.Absent(key), store.Exists(me)},
 		Then: []store.Op{store.Put(key, m.value, m.ID())},
-		Else: []store.Op{store.Get(key), store.Get(me)},
+		Else: []store.Op{store.Get(key), store.Get(me), store.Get(processed)},
+	}
+	if l.history.unrecorded[s] {
+		// The first owner of a shard says where its history begins: if it dies
+		// before it has recorded anything, others must know what to read.
+		t.If = append(t.If, store.Absent(processed))
+		t.Then = append(t.Then, store.Put(processed, encodeProcessed(l.history.rev), 0))
 	}
 	l.async(func() func() {
 		res, err := store.Settle(m.Context(), l.st, t)
@@ -142,11 +148,14 @@ func (l *loop) acquire(m *member, s store.Shard) {
 				sh.retryAt = l.clock.now() + acquireRetry
 			case res.Succeeded:
 				sh.taken, sh.seen = true, max(sh.seen, res.Revision)
+				l.history.unrecorded[s] = false
 				l.own(s, res.Revision)
 			case res.Reads[0].Found:
 				l.ownerIs(s, res.Reads[0].KV, res.Revision)
 			case !res.Reads[1].Found:
 				l.leave(m)
+			case l.history.unrecorded[s] && res.Reads[2].Found:
+				l.history.unrecorded[s] = false // by an owner that has come and gone since
 			default:
 				sh.retryAt = l.clock.now() + acquireRetry
 			}

@@ -1,6 +1,8 @@
 package coordinator
 
 import (
+	"slices"
+
 	"google.golang.org/protobuf/proto"
 
 	"github.com/grapnel-dev/grapnel"
@@ -12,6 +14,24 @@ import (
 // quietShards is how many times less often a shard is recorded in which nothing
 // happens.
 const quietShards = 30
+
+// history is what was recorded of shards when the coordinator began.
+type history struct {
+	// rev is the revision as of which that was read, and from which history is
+	// read where nothing was recorded; zero before.
+	rev grapnel.Revision
+	// unrecorded has the shards of which nothing is known to be recorded.
+	unrecorded [store.Shards]bool
+}
+
+// read takes in the records as of a revision.
+func (h *history) read(keys store.Keys, kvs []store.KV, rev grapnel.Revision) {
+	h.rev = rev
+	for i := range h.unrecorded {
+		key := keys.Processed(store.Shard(i))
+		h.unrecorded[i] = !slices.ContainsFunc(kvs, func(kv store.KV) bool { return kv.Key == key })
+	}
+}
 
 // writeProcessed records, for each active shard, the revision up to which no
 // loss of it is left to be counted. Whoever owns it next reads history from
@@ -76,14 +96,9 @@ func (l *loop) openLosses() map[store.Shard]grapnel.Revision {
 
 func (l *loop) record(s store.Shard, rev grapnel.Revision) {
 	m := l.member
-	value, err := proto.Marshal(&pb.Processed{Revision: int64(rev)})
-	if err != nil {
-		l.log.Error("processed revision not encoded", "error", err)
-		return
-	}
 	t := store.Txn{
 		If:   []store.Guard{l.shardGuard(s)},
-		Then: []store.Op{store.Put(l.keys.Processed(s), value, 0)},
+		Then: []store.Op{store.Put(l.keys.Processed(s), encodeProcessed(rev), 0)},
 	}
 	l.async(func() func() {
 		res, err := store.Settle(m.Context(), l.st, t)
@@ -100,4 +115,12 @@ func (l *loop) record(s store.Shard, rev grapnel.Revision) {
 			}
 		}
 	})
+}
+
+func encodeProcessed(rev grapnel.Revision) []byte {
+	value, err := proto.Marshal(&pb.Processed{Revision: int64(rev)})
+	if err != nil {
+		panic(err) // a number always has an encoding
+	}
+	return value
 }
