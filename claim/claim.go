@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -61,7 +60,7 @@ type Claim struct {
 	cancel context.CancelCauseFunc
 	unhook func() bool
 
-	mu    sync.Mutex
+	mu    lock
 	value *pb.Claim        // guarded by mu
 	mod   grapnel.Revision // guarded by mu; the key's, as this process knows it
 	own   *lease.Keeper    // guarded by mu; nil while the session's lease is used
@@ -78,7 +77,7 @@ type Claim struct {
 // outcome is unknown is looked after even when ctx has ended, for as long as the
 // session lasts, so Acquire may return a claim after ctx's end.
 func (s *Session) Acquire(ctx context.Context, t Target, ttl time.Duration) (*Claim, store.KV, error) {
-	c := &Claim{s: s, run: t.Run, node: t.Node, key: s.keys.Claim(t.Run, t.Node)}
+	c := &Claim{mu: make(lock, 1), s: s, run: t.Run, node: t.Node, key: s.keys.Claim(t.Run, t.Node)}
 	id := s.ID()
 	if ttl > 0 {
 		own, err := lease.GrantUnder(ctx, s.Context(), s.st, ttl, min(s.Margin(), ttl/4), ErrLost, s.log)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -80,7 +79,7 @@ type Session struct {
 	log  hclog.Logger
 	*lease.Keeper
 
-	mu      sync.Mutex
+	mu      lock
 	profile *pb.Worker       // guarded by mu
 	mod     grapnel.Revision // guarded by mu; the session key's, as last seen
 }
@@ -96,7 +95,7 @@ func Open(ctx context.Context, cfg SessionConfig) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open session of worker %s: %w", me, err)
 	}
-	s := &Session{st: cfg.Store, keys: cfg.Keys, key: cfg.Keys.Worker(me), me: me, log: cfg.Logger, Keeper: k}
+	s := &Session{mu: make(lock, 1), st: cfg.Store, keys: cfg.Keys, key: cfg.Keys.Worker(me), me: me, log: cfg.Logger, Keeper: k}
 	s.profile = proto.CloneOf(cfg.Profile)
 	if err := s.write(ctx, func(*pb.Worker) {}); err != nil {
 		return nil, errors.Join(fmt.Errorf("open session of worker %s: %w", me, err), revoke(ctx, s.Keeper))
@@ -213,3 +212,14 @@ func (s *Session) void(mod grapnel.Revision, reads ...store.Op) ([]store.Read, e
 		}
 	}
 }
+
+// lock is a mutex that may be held while waiting for the store: unlike on a
+// [sync.Mutex], waiting for it does not keep the fake time of testing/synctest
+// from passing.
+type lock chan struct{}
+
+// Lock takes the lock.
+func (l lock) Lock() { l <- struct{}{} }
+
+// Unlock gives it back.
+func (l lock) Unlock() { <-l }

@@ -133,10 +133,11 @@ func (c *Client) start(ctx context.Context, def *workflow.Definition, input []by
 	ctx, cancel := context.WithTimeoutCause(ctx, snapshot.ResendLife, errResendLife)
 	defer cancel()
 	req := snapshot.CreateRequest{
-		Run: spec.id, Definition: def, Operation: grapnel.NewOperationID(), Input: input,
+		Run: spec.id, Definition: def, Input: input,
 		Labels: spec.labels, Priority: spec.priority, Now: c.moment(),
 	}
 	for {
+		req.Operation = grapnel.NewOperationID() // one that was refused is over
 		h, created, err := c.runs.Create(ctx, req)
 		if err != nil {
 			return nil, err

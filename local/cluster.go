@@ -88,7 +88,9 @@ func (c *Cluster) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.st, err = etcdstore.New(c.etcd.Client(), etcdstore.Config{Logger: c.cfg.Logger}); err != nil {
+	// Not the server's own client, which comes to a standstill when many watches
+	// end at once.
+	if c.st, err = etcdstore.Open(ctx, etcdstore.Config{Endpoints: c.etcd.Endpoints(), Logger: c.cfg.Logger}); err != nil {
 		return err
 	}
 	if c.c, err = client.New(client.Config{Store: c.st, Namespace: c.cfg.Namespace, Logger: c.cfg.Logger}); err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/internal/mutation"
+	"github.com/grapnel-dev/grapnel/internal/pb"
 	"github.com/grapnel-dev/grapnel/store"
 	"github.com/grapnel-dev/grapnel/workflow"
 )
@@ -26,7 +27,8 @@ type CreateRequest struct {
 }
 
 // Create starts a run. Created is false if a run of this id, started by another
-// operation, exists; its head is returned.
+// operation, exists; its head is returned, and this start is over: none of its
+// sendings creates a run later, and its operation is not to be used again.
 //
 // The start may be repeated, by this call or another one with the same
 // operation, for as long as the tombstones of deleted runs are kept: it creates
@@ -57,7 +59,7 @@ func (r *Runs) Create(ctx context.Context, req CreateRequest) (h *Head, created 
 		// absent once this start was applied leaves the tombstone.
 		t.If = append(t.If, store.Absent(endedKey))
 	}
-	res, err := store.Settle(ctx, r.st, t)
+	res, late, err := store.SettleLate(ctx, r.st, t)
 	if err != nil {
 		return nil, false, fmt.Errorf("start run %q: %w", req.Run, err)
 	}
@@ -72,8 +74,30 @@ func (r *Runs) Create(ctx context.Context, req CreateRequest) (h *Head, created 
 	if err != nil {
 		return nil, false, err
 	}
-	mine := existing.StartOperation == req.Operation && !mutation.On(mutation.StartWithoutOperation)
-	return existing, mine, nil
+	if existing.StartOperation == req.Operation && !mutation.On(mutation.StartWithoutOperation) {
+		return existing, true, nil
+	}
+	if late {
+		if err := r.entomb(ctx, req.Run, req.Operation); err != nil {
+			return nil, false, fmt.Errorf("start run %q: %w: %w", req.Run, grapnel.ErrUnknown, err)
+		}
+	}
+	return existing, false, nil
+}
+
+// entomb makes sure that a start that was refused, and of which a sending may
+// still be on its way, cannot create a run once the one that exists is deleted.
+func (r *Runs) entomb(ctx context.Context, run grapnel.RunID, op grapnel.OperationID) error {
+	lease, err := r.tombstoneLease(ctx)
+	if err != nil {
+		return err
+	}
+	value, err := deterministic.Marshal(&pb.Tombstone{StartOperation: string(op)})
+	if err != nil {
+		return err
+	}
+	_, err = store.Settle(ctx, r.st, store.Txn{Then: []store.Op{store.Put(r.keys.Ended(run, op), value, lease)}})
+	return err
 }
 
 func (req *CreateRequest) validate() error {

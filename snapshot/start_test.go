@@ -252,3 +252,26 @@ func TestLoadSaysWhyThereIsNoHead(t *testing.T) {
 		t.Error("a definition that is missing is taken for corruption")
 	}
 }
+
+func TestNothingLostToAStartThatWasRefusedAndArrivesLate(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	w := newWorld(t, onStart(2, faultstore.Late))
+	def := pair(t)
+	first, _, err := w.runs.Create(ctx, snapshot.CreateRequest{Run: "r", Definition: def, Operation: "first"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, created, err := w.runs.Create(ctx, snapshot.CreateRequest{Run: "r", Definition: def, Operation: "second"}); err != nil || created {
+		t.Fatalf("second start: created %v, %v; want refused", created, err)
+	}
+	if err := w.runs.Delete(ctx, first); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.st.ReleaseLate(); n != 1 {
+		t.Fatalf("%d late calls, want 1", n)
+	}
+	if _, err := w.runs.Load(ctx, "r"); !errors.Is(err, grapnel.ErrNotFound) {
+		t.Fatalf("load: %v; the refused start has created a run", err)
+	}
+}

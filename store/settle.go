@@ -13,23 +13,31 @@ import (
 // to repeat: see [Absent]. Other errors are those of [Store.Commit], and mean
 // that t was never applied.
 func Settle(ctx context.Context, s Store, t Txn) (Result, error) {
+	res, _, err := SettleLate(ctx, s, t)
+	return res, err
+}
+
+// SettleLate is [Settle] that also tells whether a sending of t may still be on
+// its way. If the guards did not hold it can be applied later, should they come
+// to hold again.
+func SettleLate(ctx context.Context, s Store, t Txn) (res Result, late bool, err error) {
 	var unknown error
 	for pause := (Pause{}); ; {
 		res, err := s.Commit(ctx, t)
 		switch {
 		case err == nil:
-			return res, nil
+			return res, unknown != nil, nil
 		case errors.Is(err, grapnel.ErrUnknown):
 			unknown = err
 		case unknown == nil, errors.Is(err, ErrLeaseNotFound):
 			// A lease that is gone stays gone. The guards held just now, so no
 			// sending was applied before, and none can be any more.
-			return Result{}, err
+			return Result{}, false, err
 		}
 		// Whatever this sending was told, an earlier one may have been applied
 		// or may still be: only an answer settles that.
 		if err := pause.Wait(ctx); err != nil {
-			return Result{}, errors.Join(unknown, err)
+			return Result{}, true, errors.Join(unknown, err)
 		}
 	}
 }
