@@ -20,7 +20,7 @@ func Settle(ctx context.Context, s Store, t Txn) (Result, error) {
 // SettleLate is [Settle] that also tells whether a sending of t may still be on
 // its way. If the guards did not hold it can be applied later, should they come
 // to hold again.
-func SettleLate(ctx context.Context, s Store, t Txn) (res Result, late bool, err error) {
+func SettleLate(ctx context.Context, s Store, t Txn) (_ Result, late bool, _ error) {
 	var unknown error
 	for pause := (Pause{}); ; {
 		res, err := s.Commit(ctx, t)
@@ -36,8 +36,8 @@ func SettleLate(ctx context.Context, s Store, t Txn) (res Result, late bool, err
 		}
 		// Whatever this sending was told, an earlier one may have been applied
 		// or may still be: only an answer settles that.
-		if err := pause.Wait(ctx); err != nil {
-			return Result{}, true, errors.Join(unknown, err)
+		if ended := pause.Wait(ctx); ended != nil {
+			return Result{}, true, errors.Join(unknown, ended)
 		}
 	}
 }

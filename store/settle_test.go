@@ -58,7 +58,10 @@ func TestSettleSendsAgainUntilTheOutcomeIsKnown(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s := &scripted{ends: c.ends}
-				res, err := store.Settle(t.Context(), s, txn)
+				res, late, err := store.SettleLate(t.Context(), s, txn)
+				if want := err == nil && len(c.ends) > 1; late != want {
+					t.Errorf("a sending may be on its way: %t, want %t", late, want)
+				}
 				if !errors.Is(err, c.err) || errors.Is(err, grapnel.ErrUnknown) {
 					t.Errorf("error %v, want %v", err, c.err)
 				}
@@ -78,6 +81,16 @@ func TestSettleSendsAgainUntilTheOutcomeIsKnown(t *testing.T) {
 	}
 }
 
+func TestSettleIsSettleLateWithoutTheLateness(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &scripted{ends: []error{errUnknown, nil}}
+		if res, err := store.Settle(t.Context(), s, store.Txn{}); err != nil || res.Revision != applied.Revision || len(s.sent) != 2 {
+			t.Errorf("sent %d times: %+v, %v", len(s.sent), res, err)
+		}
+	})
+}
+
 func TestSettleSaysUnknownWhenItsContextEnds(t *testing.T) {
 	t.Parallel()
 	for name, ends := range map[string][]error{
@@ -91,7 +104,10 @@ func TestSettleSaysUnknownWhenItsContextEnds(t *testing.T) {
 				ctx, cancel := context.WithTimeoutCause(t.Context(), 3*time.Second, cause)
 				defer cancel()
 				s := &scripted{ends: ends}
-				_, err := store.Settle(ctx, s, store.Txn{})
+				_, late, err := store.SettleLate(ctx, s, store.Txn{})
+				if !late {
+					t.Error("no sending may be on its way, it says")
+				}
 				if !errors.Is(err, grapnel.ErrUnknown) || !errors.Is(err, cause) {
 					t.Errorf("error %v, want one that is unknown and the cause", err)
 				}
