@@ -27,7 +27,7 @@ type reaper struct {
 	run    grapnel.RunID
 	view   *view
 	fleet  *fleet
-	random *rand.Rand // used by work alone
+	random *rand.Rand // chooses workers, and is used for nothing else meanwhile
 	tell   *teller
 	// settled waits until no request of a dead worker is on its way any more.
 	settled func()
@@ -45,11 +45,24 @@ func newReaper(st store.Store, v *view, f *fleet, random *rand.Rand, tell *telle
 	}
 }
 
-// work makes the kills, one after the other, until all are made or ctx ends,
-// which it does when the run does.
+// work makes the kills until all are made or ctx ends, which it does when the run
+// does. Those of workers do not wait for those of coordinators, nor the other way
+// round: a shard may have no owner for a while.
 func (r *reaper) work(ctx context.Context, strikes []strike) error {
+	roles := []role{roleWorker, roleCoordinator}
+	errs := make([]error, len(roles))
+	var wg sync.WaitGroup
+	for i, which := range roles {
+		wg.Go(func() { errs[i] = r.workOn(ctx, which, strikes) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// workOn makes the kills of one role, one after the other.
+func (r *reaper) workOn(ctx context.Context, which role, strikes []strike) error {
 	for _, s := range strikes {
-		for done := false; !done; {
+		for done := s.role != which; !done; {
 			victim, after := r.await(ctx, s)
 			if victim == nil {
 				return nil
