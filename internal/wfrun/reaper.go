@@ -161,7 +161,7 @@ func (r *reaper) leftBehind(ctx context.Context, victim *process) (int, error) {
 		for _, kv := range page.KVs {
 			m := &pb.Claim{}
 			if err := proto.Unmarshal(kv.Value, m); err != nil {
-				return 0, errors.Join(fmt.Errorf("%w: key %q", grapnel.ErrCorrupt, kv.Key), err)
+				return 0, fmt.Errorf("%w: key %q: %w", grapnel.ErrCorrupt, kv.Key, err)
 			}
 			if processName(grapnel.WorkerID(m.Worker)) == victim.name {
 				n++

@@ -199,7 +199,7 @@ func (v *view) claim(ev store.Event) error {
 	}
 	m := &pb.Claim{}
 	if err := proto.Unmarshal(ev.KV.Value, m); err != nil {
-		return fmt.Errorf("%w: key %q: %v", grapnel.ErrCorrupt, ev.KV.Key, err)
+		return fmt.Errorf("%w: key %q: %w", grapnel.ErrCorrupt, ev.KV.Key, err)
 	}
 	v.claims[ev.KV.Key] = grapnel.WorkerID(m.Worker)
 	return nil
@@ -242,7 +242,7 @@ func ownerPID(ev store.Event) (int, error) {
 	}
 	m := &pb.Coordinator{}
 	if err := proto.Unmarshal(ev.KV.Value, m); err != nil {
-		return 0, fmt.Errorf("%w: key %q: %v", grapnel.ErrCorrupt, ev.KV.Key, err)
+		return 0, fmt.Errorf("%w: key %q: %w", grapnel.ErrCorrupt, ev.KV.Key, err)
 	}
 	return int(m.Pid), nil
 }
