@@ -27,7 +27,7 @@ func (l *loop) follow(prefix string, reset func([]store.KV, grapnel.Revision), c
 		if err == nil {
 			l.do(func() { reset(kvs, rev) })
 			var next grapnel.Revision
-			if next, err = l.watch(store.WatchRequest{Prefix: prefix, From: rev + 1}, apply); next > rev+1 {
+			if next, err = l.watch(store.WatchRequest{Prefix: prefix, From: rev + 1}, 0, apply); next > rev+1 {
 				pause = store.Pause{}
 			}
 		}
@@ -60,9 +60,10 @@ func (l *loop) listPages(req store.ListRequest, visit func([]store.KV, grapnel.R
 	}
 }
 
-// watch has the loop call apply for each batch until the watch ends. It returns
-// why it ended and the revision from which another watch would go on.
-func (l *loop) watch(req store.WatchRequest, apply func(store.Batch)) (next grapnel.Revision, err error) {
+// watch has the loop call apply for each batch until the watch ends, or until it
+// has got to revision last, unless that is zero. It returns why it ended, nil in
+// the latter case, and the revision from which another watch would go on.
+func (l *loop) watch(req store.WatchRequest, last grapnel.Revision, apply func(store.Batch)) (next grapnel.Revision, err error) {
 	ctx, cancel := context.WithCancel(l.ctx)
 	defer cancel()
 	next = req.From
@@ -73,7 +74,9 @@ func (l *loop) watch(req store.WatchRequest, apply func(store.Batch)) (next grap
 		if !l.do(func() { apply(b) }) {
 			break
 		}
-		next = max(next, b.Revision+1)
+		if next = max(next, b.Revision+1); last != 0 && next > last {
+			return next, nil
+		}
 	}
 	return next, fmt.Errorf("%w: the watch ended without a reason", grapnel.ErrUnavailable)
 }
@@ -84,6 +87,7 @@ func (l *loop) watch(req store.WatchRequest, apply func(store.Batch)) (next grap
 func (l *loop) followRuns() {
 	pause := store.Pause{}
 	listed := false
+	var base grapnel.Revision // that was listed
 	for from := l.replayFrom(); l.ctx.Err() == nil; _ = pause.Wait(l.ctx) {
 		if !listed {
 			rev, err := l.buildView(from)
@@ -91,12 +95,12 @@ func (l *loop) followRuns() {
 				l.log.Warn("runs not listed", "error", err)
 				continue
 			}
-			listed = true
+			listed, base = true, rev
 			if from == 0 || from > rev {
 				from = rev + 1
 			}
 		}
-		next, err := l.watch(store.WatchRequest{Prefix: l.keys.Runs(), From: from, Previous: true}, l.applyBatch)
+		next, err := l.watchRuns(from, base)
 		if l.ctx.Err() != nil {
 			return
 		}
@@ -111,6 +115,21 @@ func (l *loop) followRuns() {
 		}
 		l.log.Warn("watch interrupted", "prefix", l.keys.Runs(), "error", err)
 	}
+}
+
+// watchRuns watches the runs from a revision on; base is the one listed. Of claims
+// that vanished before that nothing else is known, so the watch asks for what
+// they were; later on the view knows them, and the question would cost etcd a
+// read for each event.
+func (l *loop) watchRuns(from, base grapnel.Revision) (next grapnel.Revision, err error) {
+	if from <= base {
+		next, err = l.watch(store.WatchRequest{Prefix: l.keys.Runs(), From: from, Previous: true}, base, l.applyBatch)
+		if err != nil {
+			return next, err
+		}
+		from = next
+	}
+	return l.watch(store.WatchRequest{Prefix: l.keys.Runs(), From: from}, 0, l.applyBatch)
 }
 
 // replayFrom returns the revision from which on losses may not have been
