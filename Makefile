@@ -75,12 +75,13 @@ wfinstances: ## Long: run each recorded workflow with three seeds, under faults;
 	@[ -d '$(GRAPNEL_WFINSTANCES)' ] || { echo 'GRAPNEL_WFINSTANCES names no folder of recorded workflows' >&2; exit 1; }
 	@grep -qs 'func TestRecordedWorkflows(' integration/*_test.go || { echo 'integration has no TestRecordedWorkflows' >&2; exit 1; }
 	@mkdir -p $(RESULTS)
-	@[ -n '$(SHARE)' ] || rm -f $(RESULTS)/wfinstances.jsonl
+	@rm -f $(RESULTS)/wfinstances.jsonl.new
 	GRAPNEL_WFINSTANCES='$(GRAPNEL_WFINSTANCES)' \
 	GRAPNEL_WFINSTANCES_SEEDS='$(GRAPNEL_WFINSTANCES_SEEDS)' \
 	GRAPNEL_WFINSTANCES_SHARE='$(SHARE)' \
-	GRAPNEL_WFINSTANCES_RESULTS='$(if $(SHARE),,$(abspath $(RESULTS)/wfinstances.jsonl))' \
+	GRAPNEL_WFINSTANCES_RESULTS='$(if $(SHARE),,$(abspath $(RESULTS)/wfinstances.jsonl.new))' \
 	  go test -count=1 -timeout 3h -run '^TestRecordedWorkflows$$' -v ./integration
+	@[ -n '$(SHARE)' ] || mv $(RESULTS)/wfinstances.jsonl.new $(RESULTS)/wfinstances.jsonl
 
 .PHONY: bench
 bench: ## Measure the budgets of the design against raw etcd puts on this machine

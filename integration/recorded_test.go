@@ -174,7 +174,7 @@ func recordedSeeds(t *testing.T) []uint64 {
 		return []uint64{1}
 	}
 	var seeds []uint64
-	for _, s := range strings.SplitSeq(list, ",") {
+	for s := range strings.SplitSeq(list, ",") {
 		seed, err := strconv.ParseUint(strings.TrimSpace(s), 10, 64)
 		if err != nil {
 			t.Fatalf("GRAPNEL_WFINSTANCES_SEEDS %q: %v", list, err)
