@@ -8,6 +8,7 @@ import (
 
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/claim"
+	"github.com/grapnel-dev/grapnel/internal/faketime"
 	"github.com/grapnel-dev/grapnel/internal/pb"
 	"github.com/grapnel-dev/grapnel/store"
 	"github.com/grapnel-dev/grapnel/store/faultstore"
@@ -238,7 +239,7 @@ func TestNoGhostOfAClaimWhoseOutcomeStaysUnknown(t *testing.T) {
 		if n := w.st.ReleaseLate(); n != 1 {
 			w.Fatalf("%d requests came late, want 1", n)
 		}
-		time.Sleep(ttl)
+		faketime.Pass(ttl)
 		w.noClaims()
 		w.leases()
 	})
@@ -313,7 +314,7 @@ func TestNoGhostWhicheverCallFails(t *testing.T) {
 				}
 				// A lease whose revocation was not answered runs out.
 				s.GiveUp()
-				time.Sleep(2 * time.Hour)
+				faketime.Pass(2 * time.Hour)
 				w.leases()
 			})
 		})

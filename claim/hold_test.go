@@ -11,6 +11,7 @@ import (
 
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/claim"
+	"github.com/grapnel-dev/grapnel/internal/faketime"
 	"github.com/grapnel-dev/grapnel/internal/pb"
 	"github.com/grapnel-dev/grapnel/store"
 	"github.com/grapnel-dev/grapnel/store/faultstore"
@@ -194,7 +195,7 @@ func TestExtendWithinTheLeaseTakesAKeepalive(t *testing.T) {
 				c := w.acquire(s, "0", own)
 				mod := w.held(c).Mod
 				for range 5 {
-					time.Sleep(5 * time.Second)
+					faketime.Pass(5 * time.Second)
 					if own > 0 {
 						if _, err := s.Keep(w.Context()); err != nil {
 							w.Fatal(err)
@@ -345,7 +346,7 @@ func TestTrustEndsBeforeTheLeaseDoes(t *testing.T) {
 				s := w.open("w")
 				defer w.keep(s)()
 				c := w.acquire(s, "0", 0)
-				time.Sleep(stalled)
+				faketime.Pass(stalled)
 				synctest.Wait()
 				w.st.SetRule(hang)
 				end := s.Until()
@@ -368,7 +369,7 @@ func TestTrustEndsBeforeTheLeaseDoes(t *testing.T) {
 				w.held(c) // the store still has it: nobody else can
 				_, _, err := s.Acquire(w.Context(), w.target("1"), 0)
 				wantErr(w, err, claim.ErrLost)
-				time.Sleep(ttl)
+				faketime.Pass(ttl)
 				w.noClaims()
 			})
 		})
@@ -395,7 +396,7 @@ func TestTrustOutlastsAKeepaliveThatIsNotAnswered(t *testing.T) {
 					return faultstore.Action{}
 				})
 				c := w.acquire(s, "0", 0)
-				time.Sleep(10 * ttl)
+				faketime.Pass(10 * ttl)
 				if err := c.Context().Err(); err != nil {
 					w.Fatalf("the claim was lost after %d keepalives", n)
 				}
@@ -414,7 +415,7 @@ func TestAClaimWithALeaseOfItsOwnEndsUnlessItIsExtended(t *testing.T) {
 		began := time.Now()
 		c := w.acquire(s, "0", 20*time.Second)
 		other := w.acquire(s, "1", 0)
-		time.Sleep(10 * time.Second)
+		faketime.Pass(10 * time.Second)
 		if _, err := c.Extend(w.Context(), 15*time.Second); err != nil {
 			w.Fatal(err)
 		}
@@ -429,7 +430,7 @@ func TestAClaimWithALeaseOfItsOwnEndsUnlessItIsExtended(t *testing.T) {
 		if other.Context().Err() != nil {
 			w.Error("another claim of the session was lost with it")
 		}
-		time.Sleep(2 * margin)
+		faketime.Pass(2 * margin)
 		if _, found := w.found(c.Key()); found {
 			w.Error("the claim is still there")
 		}

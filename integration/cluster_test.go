@@ -13,6 +13,7 @@ import (
 	"github.com/grapnel-dev/grapnel/client"
 	"github.com/grapnel-dev/grapnel/coordinator"
 	"github.com/grapnel-dev/grapnel/internal/audit"
+	"github.com/grapnel-dev/grapnel/internal/faketime"
 	"github.com/grapnel-dev/grapnel/store"
 	"github.com/grapnel-dev/grapnel/store/faultstore"
 	"github.com/grapnel-dev/grapnel/store/memstore"
@@ -80,7 +81,7 @@ func (c *cluster) settled(workers int) {
 		if len(c.under(c.keys.ShardOwners())) == store.Shards && len(c.under(c.keys.Workers())) == workers {
 			return
 		}
-		time.Sleep(10 * time.Millisecond) // fake time: lets retries of the roles come
+		faketime.Pass(10 * time.Millisecond) // lets retries of the roles come
 	}
 	c.t.Fatal("the cluster does not settle")
 }

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/grapnel-dev/grapnel"
+	"github.com/grapnel-dev/grapnel/internal/faketime"
 	"github.com/grapnel-dev/grapnel/snapshot"
 	"github.com/grapnel-dev/grapnel/store"
 	"github.com/grapnel-dev/grapnel/worker"
@@ -43,7 +44,7 @@ func TestDrainLetsTasksFinishWithinTheGraceAndStartsNoMore(t *testing.T) {
 			if calls.add("slow") == 1 {
 				close(begun)
 			}
-			time.Sleep(10 * time.Second)
+			faketime.Pass(10 * time.Second)
 			return x + 1, nil
 		})
 		wf := workflow.New("flow", func(g *workflow.Graph, v workflow.Value[int]) workflow.Value[int] {
@@ -54,7 +55,7 @@ func TestDrainLetsTasksFinishWithinTheGraceAndStartsNoMore(t *testing.T) {
 		<-begun
 		begin := time.Now()
 		go func() {
-			time.Sleep(time.Second)
+			faketime.Pass(time.Second)
 			page, err := w.mem.List(w.t.Context(), store.ListRequest{Prefix: w.keys.Workers()})
 			if err != nil || len(page.KVs) != 1 {
 				t.Errorf("%d sessions while draining (%v)", len(page.KVs), err)
@@ -115,7 +116,7 @@ func TestASuccessAfterTheGraceStillCounts(t *testing.T) {
 	inWorld(t, func(w *world) {
 		wf := single("flow", func(ctx context.Context, x int) (int, error) {
 			<-ctx.Done()
-			time.Sleep(time.Second)
+			faketime.Pass(time.Second)
 			return x, nil
 		})
 		w.coordinator()

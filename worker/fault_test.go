@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/grapnel-dev/grapnel"
+	"github.com/grapnel-dev/grapnel/internal/faketime"
 	"github.com/grapnel-dev/grapnel/snapshot"
 	"github.com/grapnel-dev/grapnel/store"
 	"github.com/grapnel-dev/grapnel/worker"
@@ -64,7 +65,7 @@ func TestOwnCommitIsRecognisedWhateverItsReply(t *testing.T) {
 		},
 		"applied at once, answered late": func(commit commit) (store.Result, error) {
 			res, err := commit()
-			time.Sleep(time.Second)
+			faketime.Pass(time.Second)
 			return res, err
 		},
 		"applied late": func(commit commit) (store.Result, error) {
@@ -112,7 +113,7 @@ func TestOwnCommitIsRecognisedWhateverItsReply(t *testing.T) {
 					}
 					mu.Unlock()
 					r.drain()
-					time.Sleep(3 * time.Second) // until what is late has come
+					faketime.Pass(3 * time.Second) // until what is late has come
 					w.noClaims()
 					if strings.Contains(logged(), "outcome discarded") {
 						t.Errorf("the worker was told that its own commit does not count:\n%s", logged())
@@ -135,10 +136,10 @@ func TestAnOutageShorterThanTheTTLShowsNowhere(t *testing.T) {
 		w.start("r", wf, "1")
 		w.work(worker.Config{TTL: 10 * time.Second}, serve(wf))
 		synctest.Wait()
-		time.Sleep(time.Minute)
+		faketime.Pass(time.Minute)
 		w.mem.Fail(func(bool) error { return grapnel.ErrUnavailable })
 		close(out)
-		time.Sleep(4 * time.Second)
+		faketime.Pass(4 * time.Second)
 		w.mem.Fail(nil)
 		w.completes("r")
 		if n := calls.of("task"); n != 1 {
@@ -185,7 +186,7 @@ func TestTwoWorkersThatBothExecuteANodeCommitOneOutcome(t *testing.T) {
 		h := w.start("r", wf, "1")
 		w.work(worker.Config{Name: "first"}, serve(wf))
 		for calls.of("task") == 0 {
-			time.Sleep(time.Second)
+			faketime.Pass(time.Second)
 		}
 		for _, id := range w.mem.Leases() {
 			w.mem.ExpireLease(id)
@@ -221,7 +222,7 @@ func TestALostSessionEndsItsTasksAndAnotherOneBegins(t *testing.T) {
 		w.work(worker.Config{TTL: 5 * time.Second, Margin: time.Second}, serve(wf))
 		first, _ := w.worker()
 		for calls.of("task") == 0 {
-			time.Sleep(time.Second)
+			faketime.Pass(time.Second)
 		}
 		// From now on nothing gets through. Only the worker's own clock tells it
 		// that it must stop, a margin before the lease runs out.
@@ -270,7 +271,7 @@ func TestOutcomesOfOneRunShareCommits(t *testing.T) {
 				mu.Lock()
 				commits++
 				mu.Unlock()
-				time.Sleep(10 * time.Second) // while the others finish
+				faketime.Pass(10 * time.Second) // while the others finish
 			}
 			return commit()
 		})

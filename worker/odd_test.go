@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/grapnel-dev/grapnel"
+	"github.com/grapnel-dev/grapnel/internal/faketime"
 	"github.com/grapnel-dev/grapnel/internal/pb"
 	"github.com/grapnel-dev/grapnel/worker"
 	"github.com/grapnel-dev/grapnel/workflow"
@@ -102,7 +103,7 @@ func TestAWorkerExecutesAtMostAsManyNodesAsItHasSlots(t *testing.T) {
 		wf := single("flow", func(_ context.Context, x int) (int, error) {
 			count(1)
 			defer count(-1)
-			time.Sleep(time.Second)
+			faketime.Pass(time.Second)
 			return x, nil
 		})
 		for i := range 8 {
@@ -186,7 +187,7 @@ func TestWithoutACoordinatorAWorkerLooksForItself(t *testing.T) {
 		w.coordinator()
 		w.work(worker.Config{}, serve(wf))
 		w.start("r", wf, "1")
-		time.Sleep(time.Minute)
+		faketime.Pass(time.Minute)
 		if n := calls.of("n0"); n != 0 {
 			t.Errorf("a node was executed that the coordinator did not offer")
 		}

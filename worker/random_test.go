@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/grapnel-dev/grapnel"
+	"github.com/grapnel-dev/grapnel/internal/faketime"
 	"github.com/grapnel-dev/grapnel/store"
 	"github.com/grapnel-dev/grapnel/worker"
 )
@@ -39,7 +40,7 @@ func TestRunsEndWhateverFails(t *testing.T) {
 					if t.Then[0].Writes() && !touchesRuns(store.Txn{Then: t.Then[:1]}) {
 						return commit()
 					}
-					time.Sleep(time.Duration(roll(3000)) * time.Microsecond)
+					faketime.Pass(time.Duration(roll(3000)) * time.Microsecond)
 					switch {
 					case roll(10) == 0:
 						return store.Result{}, grapnel.ErrUnavailable
@@ -62,13 +63,13 @@ func TestRunsEndWhateverFails(t *testing.T) {
 					cfg := worker.Config{Logger: log, Name: fmt.Sprint(i), Slots: 2, TTL: 4 * time.Second, Margin: time.Second}
 					first := w.work(cfg, serve(wf))
 					if i == 0 {
-						time.Sleep(time.Duration(roll(2000)) * time.Millisecond)
+						faketime.Pass(time.Duration(roll(2000)) * time.Millisecond)
 						first.drain()
 						w.work(cfg, serve(wf))
 					}
 				}
 				for range 3 {
-					time.Sleep(time.Duration(roll(1000)) * time.Millisecond)
+					faketime.Pass(time.Duration(roll(1000)) * time.Millisecond)
 					if leases := w.mem.Leases(); len(leases) > 0 {
 						w.mem.ExpireLease(leases[roll(len(leases))])
 					}
@@ -79,7 +80,7 @@ func TestRunsEndWhateverFails(t *testing.T) {
 						t.Errorf("output of run %d is %s, want %s", i, out, want)
 					}
 				}
-				time.Sleep(10 * time.Second) // until what is late has come, and leases have run out
+				faketime.Pass(10 * time.Second) // until what is late has come, and leases have run out
 				w.noClaims()
 			})
 		})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/grapnel-dev/grapnel"
+	"github.com/grapnel-dev/grapnel/internal/faketime"
 	"github.com/grapnel-dev/grapnel/internal/pb"
 	"github.com/grapnel-dev/grapnel/snapshot"
 	"github.com/grapnel-dev/grapnel/store"
@@ -54,7 +55,7 @@ func TestTimeoutsAreCommittedEvenIfTheTaskDoesNotReturn(t *testing.T) {
 				}
 				w.noClaims()
 				w.offer(w.start("next", wf, "2"), 0)
-				time.Sleep(time.Minute)
+				faketime.Pass(time.Minute)
 				if h, err := w.runs.Load(w.t.Context(), "next"); err != nil || ended(h) {
 					t.Errorf("another node was executed in the slot of a function that has not returned (%v)", err)
 				}
@@ -69,7 +70,7 @@ func TestATaskThatSendsHeartbeatsGoesOn(t *testing.T) {
 	inWorld(t, func(w *world) {
 		wf := single("flow", func(ctx context.Context, x int) (int, error) {
 			for i := range 30 {
-				time.Sleep(time.Second)
+				faketime.Pass(time.Second)
 				if err := task.Heartbeat(ctx, i); err != nil {
 					return 0, err
 				}
@@ -140,7 +141,7 @@ func TestAFailureEndsTheOtherTasksOfTheRun(t *testing.T) {
 	inWorld(t, func(w *world) {
 		causes := make(chan error, 1)
 		bad := workflow.TaskFunc("bad", func(context.Context, int) (int, error) {
-			time.Sleep(time.Second)
+			faketime.Pass(time.Second)
 			return 0, errBoom
 		})
 		long := workflow.TaskFunc("long", func(ctx context.Context, x int) (int, error) {

@@ -58,6 +58,7 @@ var layout = map[string]rule{
 	"internal/audit":           {imports: "store internal/pb"}, // shares no code with what it checks
 	"internal/wfrun":           {wires: true},
 	"internal/archtest":        {forTests: true},
+	"internal/faketime":        {forTests: true},
 	"internal/pb":              {},
 	"internal/taskctx":         {},
 	"internal/tools/mutations": {},

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"go.uber.org/goleak"
 
+	"github.com/grapnel-dev/grapnel/internal/faketime"
 	"github.com/grapnel-dev/grapnel/internal/lease"
 	"github.com/grapnel-dev/grapnel/store"
 	"github.com/grapnel-dev/grapnel/store/faultstore"
@@ -39,7 +40,7 @@ func TestTrustEndsByItselfUnlessKept(t *testing.T) {
 	t.Parallel()
 	inBubble(t, nil, func(t *testing.T, _ *memstore.Store, k *lease.Keeper) {
 		began := time.Now()
-		time.Sleep(6 * time.Second)
+		faketime.Pass(6 * time.Second)
 		if until, err := k.Keep(t.Context()); err != nil || until.Sub(began) != 15*time.Second {
 			t.Fatalf("trusted until %v, %v", until.Sub(began), err)
 		}
@@ -73,7 +74,7 @@ func TestRunEndsWithItsContextOrTheLease(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- k.Run(ctx) }()
-		time.Sleep(time.Minute)
+		faketime.Pass(time.Minute)
 		if !k.Trusted() || len(mem.Leases()) != 1 {
 			t.Fatal("the lease was not kept alive")
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/grapnel-dev/grapnel"
+	"github.com/grapnel-dev/grapnel/internal/faketime"
 	"github.com/grapnel-dev/grapnel/store"
 )
 
@@ -303,7 +304,7 @@ func TestPieceThatWaitedTooLongIsNotSent(t *testing.T) {
 	t.Parallel()
 	holding(t, 128, func(b *rig, _ func() *fakeRequest, first *fakeRequest) {
 		b.start(b.t.Context(), 2, put("2"))
-		time.Sleep(2 * time.Minute) // of the bubble's clock
+		faketime.Pass(2 * time.Minute)
 		first.answer <- nil
 		synctest.Wait()
 		if err := b.outcome(2); !errors.Is(err, grapnel.ErrUnavailable) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/grapnel-dev/grapnel"
+	"github.com/grapnel-dev/grapnel/internal/faketime"
 	"github.com/grapnel-dev/grapnel/store"
 	"github.com/grapnel-dev/grapnel/store/memstore"
 )
@@ -44,16 +45,16 @@ func TestLeasesExpireExactlyWhenTheirTimeHasPassed(t *testing.T) {
 				t.Errorf("leases %v, want %v", got, want)
 			}
 		}
-		time.Sleep(10*time.Second - 1)
+		faketime.Pass(10*time.Second - 1)
 		check(short.ID, long.ID)
 		if _, err := s.KeepAlive(t.Context(), short.ID); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(10*time.Second - 1) // one short of short's new time, two short of long's
+		faketime.Pass(10*time.Second - 1) // one short of short's new time, two short of long's
 		check(short.ID, long.ID)
-		time.Sleep(1)
+		faketime.Pass(time.Nanosecond)
 		check(long.ID)
-		time.Sleep(1)
+		faketime.Pass(time.Nanosecond)
 		check()
 	})
 }
@@ -67,7 +68,7 @@ func TestLeasesThatExpireTogetherEndInTheOrderTheyWereGranted(t *testing.T) {
 			put(t, s, fmt.Sprintf("%02d", i), grant(t, s, 5*time.Second).ID)
 		}
 		from := s.Revision() + 1
-		time.Sleep(5 * time.Second)
+		faketime.Pass(5 * time.Second)
 		synctest.Wait()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -86,7 +87,7 @@ func TestALaterGrantWithAShorterTimeExpiresFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t)
 		long, short := grant(t, s, time.Hour), grant(t, s, time.Second)
-		time.Sleep(time.Second)
+		faketime.Pass(time.Second)
 		synctest.Wait()
 		if got := s.Leases(); !slices.Equal(got, []store.LeaseID{long.ID}) {
 			t.Errorf("leases %v, want all but %v", got, short.ID)
