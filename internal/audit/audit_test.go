@@ -155,6 +155,20 @@ func TestACleanHistoryKeepsAllPromises(t *testing.T) {
 	}
 }
 
+func TestALossThatFailsItsNodeIsCountedAllTheSame(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	lost := h.claim(0, 1000)
+	h.commit(store.Delete(h.claimKey(0))) // a loss
+	n := h.node(0)
+	n.Losses, n.LossFence, n.Status = 1, lost, uint32(grapnel.NodeFailed)
+	h.head.Cause = &pb.Failure{Kind: "lost"}
+	h.commit(h.write(grapnel.RunFailed))
+	if r := h.read(); len(r.Violations) > 0 || r.Losses != 1 {
+		t.Errorf("%d losses, violations %v", r.Losses, r.Violations)
+	}
+}
+
 func TestEachBrokenPromiseIsReported(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

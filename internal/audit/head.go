@@ -132,9 +132,6 @@ func (a *Auditor) nodeFollows(id grapnel.RunID, r *run, def *definition, head *p
 			a.violate("honest count", id, i, "losses %v were not counted before it completed", left)
 		}
 	}
-	if now != grapnel.NodePending {
-		delete(r.lost, i)
-	}
 	if n.CoverFence != was.CoverFence && n.CoverFence != 0 {
 		r.coverAt[i] = a.rev
 		a.report.Executions++
@@ -148,6 +145,9 @@ func (a *Auditor) nodeFollows(id grapnel.RunID, r *run, def *definition, head *p
 	}
 	if !retried {
 		a.losses(id, r, i, was, n)
+	}
+	if now != grapnel.NodePending {
+		delete(r.lost, i) // what is left need not be counted any more
 	}
 }
 
