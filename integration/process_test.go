@@ -391,4 +391,3 @@ func (c *child) stop() {
 		c.t.Errorf("%s did not stop within %v", c.name, patience)
 	}
 }
-

@@ -85,7 +85,7 @@ func (s *roleSettings) coordinate(ctx context.Context, st store.Store, log hclog
 func (s *roleSettings) work(ctx context.Context, st store.Store, log hclog.Logger) error {
 	w, err := worker.New(worker.Config{
 		Store: st, Namespace: s.Namespace, Name: s.Name, Slots: s.Slots, TTL: s.TTL, Margin: marginOf(s.TTL),
-		Grace: -1, // tasks here wait for a test: patience would not help
+		Grace:  -1, // tasks here wait for a test: patience would not help
 		Logger: log,
 	})
 	if err != nil {
