@@ -211,7 +211,7 @@ func (l *loop) endListing(rev, from grapnel.Revision) {
 }
 
 func corrupt(kv store.KV, err error) error {
-	return fmt.Errorf("%w: key %q at revision %d: %v", grapnel.ErrCorrupt, kv.Key, kv.Mod, err)
+	return fmt.Errorf("%w: key %q at revision %d: %w", grapnel.ErrCorrupt, kv.Key, kv.Mod, err)
 }
 
 // empty reports whether nothing of a run is left.

@@ -101,7 +101,7 @@ func Read(r io.Reader) iter.Seq2[Record, error] {
 				var rec Record
 				var corrupt error
 				if bad := json.Unmarshal(line, &rec); bad != nil {
-					rec, corrupt = Record{}, fmt.Errorf("%w: record in line %d: %v", grapnel.ErrCorrupt, number, bad)
+					rec, corrupt = Record{}, fmt.Errorf("%w: record in line %d: %w", grapnel.ErrCorrupt, number, bad)
 				}
 				if !yield(rec, corrupt) {
 					return
