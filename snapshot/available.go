@@ -111,8 +111,11 @@ func (r *Runs) scan(ctx context.Context, shard store.Shard, visit func(h *Head, 
 	}
 }
 
+// scanHead calls visit for a head that has something ready, unless it cannot be
+// decoded. The error is that of reading the run's definition, if the store did
+// not answer or ctx has ended.
 func (r *Runs) scanHead(ctx context.Context, kv store.KV, claims Claims, visit func(h *Head, claims Claims)) error {
-	if s, err := DecodeSummary(kv.Value); err != nil || !s.Ready {
+	if !saysReady(kv.Value) {
 		return nil
 	}
 	h, err := r.decode(ctx, kv)
@@ -123,4 +126,11 @@ func (r *Runs) scanHead(ctx context.Context, kv store.KV, claims Claims, visit f
 		return err
 	}
 	return nil
+}
+
+// saysReady reports whether the summary of an encoded head says that something
+// is ready. One that does not decode says nothing.
+func saysReady(head []byte) bool {
+	s, err := DecodeSummary(head)
+	return err == nil && s.Ready
 }
