@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -225,8 +226,8 @@ func (b *batcher) settle(pieces []*piece, results []store.Result, err error) {
 	// its size. Nothing was applied, so sending again is safe: in smaller
 	// requests if it was the size, otherwise one by one, so that only the
 	// offender sees the error.
-	for i := len(pieces) - 1; i >= 0; i-- {
-		if p := pieces[i]; !p.abandoned {
+	for _, p := range slices.Backward(pieces) {
+		if !p.abandoned {
 			p.alone = !limited
 			b.pushFront(p)
 		}

@@ -83,8 +83,7 @@ const proposalDropped = "raft proposal dropped"
 
 // diagnose says what err means.
 func diagnose(err error) fault {
-	var named rpctypes.EtcdError
-	if errors.As(rpctypes.Error(err), &named) {
+	if named, ok := errors.AsType[rpctypes.EtcdError](rpctypes.Error(err)); ok {
 		if f, ok := faults[named]; ok {
 			return f
 		}

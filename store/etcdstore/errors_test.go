@@ -149,7 +149,7 @@ func TestConfigReportsAllThatIsWrong(t *testing.T) {
 	if !errors.Is(err, grapnel.ErrInvalid) {
 		t.Fatalf("open: %v", err)
 	}
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // how errors.Join is taken apart
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		t.Fatalf("not several errors: %v", err)
 	}

@@ -3,6 +3,7 @@ package memstore
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/store"
@@ -71,13 +72,12 @@ func (s *Store) current(key string) (store.KV, bool) { return s.at(key, s.rev+1)
 
 // at returns the pair of a key as of a revision. Called with mu held.
 func (s *Store) at(key string, rev grapnel.Revision) (store.KV, bool) {
-	v := s.pairs[key]
-	for i := len(v) - 1; i >= 0; i-- {
-		if v[i].Mod <= rev {
-			if v[i].Create == 0 {
+	for _, kv := range slices.Backward(s.pairs[key]) {
+		if kv.Mod <= rev {
+			if kv.Create == 0 {
 				break
 			}
-			return v[i], true
+			return kv, true
 		}
 	}
 	return store.KV{}, false

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -280,7 +281,7 @@ func (g *generator) branch() []store.Op {
 	var ops []store.Op
 	for range g.rng.IntN(5) {
 		o := g.op()
-		if (store.Txn{Then: append(ops[:len(ops):len(ops)], o)}).Validate() == nil || g.chance(3) {
+		if (store.Txn{Then: append(slices.Clip(ops), o)}).Validate() == nil || g.chance(3) {
 			ops = append(ops, o)
 		}
 	}

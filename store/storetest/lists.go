@@ -130,8 +130,7 @@ func listCompacted(e *env) {
 	e.compact(kept)
 	_, err := e.s.List(e.ctx, store.ListRequest{Prefix: e.root, Revision: old})
 	e.is("a compacted revision", err, store.ErrCompacted)
-	var ce *store.CompactedError
-	if !errors.As(err, &ce) {
+	if ce, ok := errors.AsType[*store.CompactedError](err); !ok {
 		e.Errorf("the error is a %T", err)
 	} else if ce.Revision != 0 && ce.Revision != kept {
 		e.Errorf("the error names revision %d; %d is the oldest one kept", ce.Revision, kept)

@@ -337,8 +337,7 @@ func watchCompacted(e *env) {
 	for _, from := range []grapnel.Revision{old, kept - 1} {
 		err := e.watch(store.WatchRequest{Prefix: e.root, From: from}).ended()
 		e.is("a compacted revision", err, store.ErrCompacted)
-		var ce *store.CompactedError
-		if !errors.As(err, &ce) {
+		if ce, ok := errors.AsType[*store.CompactedError](err); !ok {
 			e.Errorf("the error is a %T", err)
 		} else if ce.Revision != 0 && ce.Revision != kept {
 			e.Errorf("the error names revision %d; %d is the oldest one kept", ce.Revision, kept)
