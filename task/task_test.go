@@ -30,7 +30,7 @@ func TestHeartbeatPassesProgressOnAsJSON(t *testing.T) {
 	t.Parallel()
 	var got []string
 	ctx := taskctx.With(t.Context(), &taskctx.Attempt{Heartbeat: func(_ context.Context, progress []byte) error {
-		got = append(got, fmt.Sprintf("%s", progress))
+		got = append(got, string(progress))
 		return nil
 	}})
 	for _, p := range []any{map[string]int{"done": 3}, nil, 4} {

@@ -71,7 +71,7 @@ func (w *Worker) open(ctx context.Context) (*session, error) {
 	})
 	s, err := w.openUnder(base, end)
 	inTime, wanted := timer.Stop(), unhook()
-	if err == nil && !(inTime && wanted) {
+	if err == nil && (!inTime || !wanted) {
 		// Too late to be of use: the session's context has ended or is about to.
 		s.revoke()
 		<-base.Done()
@@ -154,6 +154,7 @@ func (s *session) run(ctx context.Context) {
 	defer stopTaking()
 	var loops, takers sync.WaitGroup
 	loops.Go(func() {
+		//nolint:staticcheck // beside run, a bare Run would not say whose it is
 		if err := s.Keeper.Run(s.Context()); err != nil {
 			s.log.Debug("lease no longer kept alive", "error", err)
 		}

@@ -24,7 +24,7 @@ func TestFailureSaysWhatItIs(t *testing.T) {
 	for kind, want := range is {
 		err := fmt.Errorf("run: %w", &workflow.Failure{Kind: kind})
 		for _, target := range []error{grapnel.ErrTimedOut, grapnel.ErrTooLarge, grapnel.ErrInvalid, grapnel.ErrClaimLost} {
-			if got := errors.Is(err, target); got != (target == want) {
+			if got := errors.Is(err, target); got != errors.Is(want, target) {
 				t.Errorf("failure of kind %s is %v: %v", kind, target, got)
 			}
 		}

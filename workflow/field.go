@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 )
 
 // Field returns a field of v, or a field of a field and so on, as sel selects
@@ -152,9 +153,10 @@ func memberOn(t reflect.Type, chain []reflect.StructField) (jsonField, bool) {
 
 // goPath returns chain as one writes it in Go.
 func goPath(t reflect.Type, chain []reflect.StructField) string {
-	s := t.String()
+	var s strings.Builder
+	s.WriteString(t.String())
 	for _, f := range chain {
-		s += "." + f.Name
+		s.WriteString("." + f.Name)
 	}
-	return s
+	return s.String()
 }

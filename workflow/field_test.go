@@ -52,8 +52,8 @@ type (
 		*Pointer                 // takes part in the rules, can't be selected through
 		First    first
 		Odd      int    `json:"a.b/c~ü"`
-		BadTag   int    `json:"a\"b"`
-		Dash     int    `json:"-,"`
+		BadTag   int    `json:"a\"b"` //nolint:staticcheck // no name for JSON, which then takes the field's
+		Dash     int    `json:"-,"`   //nolint:staticcheck // the name is "-": the field is not left out
 		Empty    string `json:",omitempty"`
 		Empty2   workflow.None
 		Text     *string
@@ -168,7 +168,7 @@ func TestFieldsWithoutPlaceInJSONAreRefused(t *testing.T) {
 	refuseField(t, func(v *tricky) *int { return &v.Arr[1] }, "leads to no field of type int")
 	refuseField(t, func(v **inner) *int64 { return &(*v).X }, "use workflow.Inline")
 	refuseField(t, func(v *inner) *struct{} { return new(struct{}) }, "leads to no field")
-	refuseField(t, func(v *tagWins) *string { return &v.byName.Same }, "tagWins.byName.Same has no place")
+	refuseField(t, func(v *tagWins) *string { return &v.Same }, "tagWins.byName.Same has no place")
 	// Not hidden ones of the same structs are found.
 	checkField(t, "not hidden", func(v *clash) *string { return &v.Left }, "l")
 	checkField(t, "the one with a tag of two", func(v *tagWins) *string { return &v.T }, "t")

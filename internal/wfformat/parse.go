@@ -167,10 +167,10 @@ func (p *parser) specification(workflow object) {
 // edges reads the parents and children of task i.
 func (p *parser) edges(i int, t object) {
 	for _, key := range []string{"parents", "children"} {
-		place := index(tasksPlace, i)
-		list, _ := p.list(t, place, key)
+		task := index(tasksPlace, i)
+		list, _ := p.list(t, task, key)
 		for k, raw := range list {
-			place := index(place+"."+key, k)
+			place := index(task+"."+key, k)
 			id, ok := p.string(place, raw)
 			if !ok || id == "" && p.version == "1.5" {
 				continue
