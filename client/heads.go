@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -19,27 +20,34 @@ const (
 	linger = time.Second
 	// remembered is how many ends a watch remembers for waits that come after
 	// them.
-	remembered = 1024
+	remembered = 4096
+	// crowd is from how many waits on they share a watch of all runs: etcd sends
+	// each watch a message of its own for every change, however many of them
+	// came in one commit.
+	crowd = 32
+	// everything stands for all shards.
+	everything = store.Shards
 )
 
-// heads tells waits of the ends of runs. Waits for runs of one shard share a
-// watch, because a watch each would cost etcd more than the runs do; and a watch
-// of a shard, rather than of all runs, keeps a client that waits for one run from
-// being sent everybody's.
+// heads tells waits of the ends of runs. They share watches, because a watch each
+// would cost etcd more than the runs do. A few waits watch the shards that their
+// runs are in, so that they are not sent everybody's changes; a crowd of them
+// watches everything.
 type heads struct {
 	st   store.Store
 	keys store.Keys
 
 	mu     sync.Mutex
-	shards map[store.Shard]*shardWatch // guarded by mu
+	shards map[int]*shardWatch // guarded by mu; by shard, or everything
+	waits  int                 // guarded by mu
 }
 
-// shardWatch is the watch of a shard. Its fields are guarded by heads.mu.
+// shardWatch is the watch of a shard, or of everything. Its fields are guarded by heads.mu.
 type shardWatch struct {
-	opened  chan struct{}    // closed when begin or err is set
+	opened  chan struct{}    // closed when begin is set or the watch has ended
 	begin   grapnel.Revision // what is later has been delivered
-	err     error            // why the watch ended
-	waiters map[*waiter]struct{}
+	waits   int
+	waiters map[string][]*waiter        // by key
 	ends    map[string]grapnel.Revision // heads that ended, and when
 	oldest  []string                    // the keys of ends, oldest first
 	idle    *time.Timer                 // ends the watch that nobody needs
@@ -95,22 +103,28 @@ func (h *heads) await(ctx context.Context, run grapnel.RunID, instance *grapnel.
 	}
 }
 
-// join enters a waiter and opens the shard's watch if it is not open.
+// join enters a waiter and opens the watch that it needs if that is not open.
 func (h *heads) join(shard store.Shard, w *waiter) *shardWatch {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	sw := h.shards[shard]
-	if sw == nil {
-		sw = &shardWatch{opened: make(chan struct{}), waiters: map[*waiter]struct{}{}, ends: map[string]grapnel.Revision{}}
-		ctx, cancel := context.WithCancel(context.Background())
-		sw.idle = time.AfterFunc(linger, func() { h.closeIdle(shard, sw, cancel) })
-		if h.shards == nil {
-			h.shards = map[store.Shard]*shardWatch{}
-		}
-		h.shards[shard] = sw
-		go h.follow(ctx, shard, sw, cancel) // ends by itself, a while after the last wait
+	id := int(shard)
+	if h.waits >= crowd || h.shards[everything] != nil {
+		id = everything
 	}
-	sw.waiters[w] = struct{}{}
+	sw := h.shards[id]
+	if sw == nil {
+		sw = &shardWatch{opened: make(chan struct{}), waiters: map[string][]*waiter{}, ends: map[string]grapnel.Revision{}}
+		ctx, cancel := context.WithCancel(context.Background())
+		sw.idle = time.AfterFunc(linger, func() { h.closeIdle(id, sw, cancel) })
+		if h.shards == nil {
+			h.shards = map[int]*shardWatch{}
+		}
+		h.shards[id] = sw
+		go h.follow(ctx, id, sw, cancel) // ends by itself, a while after the last wait
+	}
+	sw.waiters[w.key] = append(sw.waiters[w.key], w)
+	sw.waits++
+	h.waits++
 	sw.idle.Stop()
 	return sw
 }
@@ -118,21 +132,26 @@ func (h *heads) join(shard store.Shard, w *waiter) *shardWatch {
 func (h *heads) leave(sw *shardWatch, w *waiter) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(sw.waiters, w)
-	if len(sw.waiters) == 0 {
+	same := slices.DeleteFunc(sw.waiters[w.key], func(o *waiter) bool { return o == w })
+	if sw.waiters[w.key] = same; len(same) == 0 {
+		delete(sw.waiters, w.key)
+	}
+	sw.waits--
+	h.waits--
+	if sw.waits == 0 {
 		sw.idle.Reset(linger)
 	}
 }
 
 // closeIdle ends a watch, unless somebody has joined.
-func (h *heads) closeIdle(shard store.Shard, sw *shardWatch, cancel context.CancelFunc) {
+func (h *heads) closeIdle(id int, sw *shardWatch, cancel context.CancelFunc) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(sw.waiters) > 0 {
+	if sw.waits > 0 {
 		return
 	}
-	if h.shards[shard] == sw {
-		delete(h.shards, shard)
+	if h.shards[id] == sw {
+		delete(h.shards, id)
 	}
 	cancel()
 }
@@ -161,12 +180,16 @@ func (h *heads) read(ctx context.Context, key string, instance *grapnel.Instance
 	return kv, ended, err
 }
 
-// follow delivers a shard's changes until the watch ends.
-func (h *heads) follow(ctx context.Context, shard store.Shard, sw *shardWatch, cancel context.CancelFunc) {
+// follow delivers changes until the watch ends.
+func (h *heads) follow(ctx context.Context, id int, sw *shardWatch, cancel context.CancelFunc) {
 	defer cancel()
 	err := fmt.Errorf("%w: the watch ended", grapnel.ErrUnavailable)
 	first := true
-	for b := range h.st.Watch(ctx, store.WatchRequest{Prefix: h.keys.ShardRuns(shard)}) {
+	prefix := h.keys.Runs()
+	if id != everything {
+		prefix = h.keys.ShardRuns(store.Shard(id))
+	}
+	for b := range h.st.Watch(ctx, store.WatchRequest{Prefix: prefix}) {
 		if b.Err != nil {
 			err = b.Err
 			continue
@@ -183,12 +206,14 @@ func (h *heads) follow(ctx context.Context, shard store.Shard, sw *shardWatch, c
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.shards[shard] == sw {
-		delete(h.shards, shard)
+	if h.shards[id] == sw {
+		delete(h.shards, id)
 	}
 	sw.idle.Stop()
-	for w := range sw.waiters {
-		w.tell(seen{err: err})
+	for _, same := range sw.waiters {
+		for _, w := range same {
+			w.tell(seen{err: err})
+		}
 	}
 	if first {
 		close(sw.opened)
@@ -206,10 +231,8 @@ func (sw *shardWatch) deliver(ev *store.Event) {
 	if s, err := snapshot.DecodeSummary(kv.Value); err == nil && !s.Status.Ended() && !created {
 		return
 	}
-	for w := range sw.waiters {
-		if w.key == kv.Key {
-			w.tell(seen{kv: kv})
-		}
+	for _, w := range sw.waiters[kv.Key] {
+		w.tell(seen{kv: kv})
 	}
 	if created {
 		return
