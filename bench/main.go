@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"runtime/pprof"
 	"time"
 )
@@ -43,6 +44,9 @@ func main() {
 	slots := flag.Int("slots", 128, "how many tasks a worker executes at a time")
 	profile := flag.String("cpuprofile", "", "write a CPU profile of this process to `file`")
 	flag.Parse()
+	// The live heap of the roles is a few megabytes, so by default the collector
+	// would run hundreds of times a second. Putting has the same advantage.
+	debug.SetGCPercent(400)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	stopProfile, err := startProfile(*profile)
