@@ -85,8 +85,7 @@ wfinstances: ## Long: run each recorded workflow with three seeds, under faults;
 
 .PHONY: bench
 bench: ## Measure the budgets of the design against raw etcd puts on this machine
-	go build -o bin/ ./cmd/grapnel
-	bin/grapnel bench
+	go run ./bench
 
 ##@ Checks
 
