@@ -55,10 +55,12 @@ func (l *loop) keepSweeping() {
 		case <-ticker.C:
 		}
 		var first grapnel.Revision // of this sweep
+		complete := true
 		for i := range store.Shards {
 			sw, err := l.listShard(store.Shard(i))
 			if err != nil {
 				l.log.Warn("sweep interrupted", "error", err)
+				complete = false
 				break
 			}
 			if sw.rev < last {
@@ -75,6 +77,9 @@ func (l *loop) keepSweeping() {
 				return
 			case <-sw.done:
 			}
+		}
+		if complete {
+			l.log.Debug("sweep complete", "from_revision", first, "to_revision", last)
 		}
 		l.do(func() {
 			maps.DeleteFunc(l.view.gone, func(_ grapnel.RunID, rev grapnel.Revision) bool { return rev <= first })
