@@ -32,7 +32,7 @@ const (
 	processTTL = 2 * time.Second
 	// patience is how long a test waits for what must happen: many times what it
 	// takes.
-	patience = time.Minute
+	patience = 45 * time.Second
 )
 
 // site is an etcd in this process, and coordinators and workers that are
@@ -77,10 +77,16 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-// serve starts the server, again in its old place if listen is not empty.
+// serve starts the server, again in its old place if listen is not empty. That
+// may be taken for a moment: a client that dials a free port of its own machine
+// can happen to get that very port for itself.
 func (s *site) serve(listen string) {
 	s.t.Helper()
-	server, err := embedetcd.Start(s.t.Context(), embedetcd.Config{Dir: s.dir, Listen: listen, NoFsync: true})
+	pause := store.Pause{}
+	server, err := embedetcd.Start(s.ctx, embedetcd.Config{Dir: s.dir, Listen: listen, NoFsync: true})
+	for errors.Is(err, syscall.EADDRINUSE) && pause.Wait(s.ctx) == nil {
+		server, err = embedetcd.Start(s.ctx, embedetcd.Config{Dir: s.dir, Listen: listen, NoFsync: true})
+	}
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -185,14 +191,30 @@ type child struct {
 
 // output collects what a child writes.
 type output struct {
-	mu   sync.Mutex
-	data bytes.Buffer // guarded by mu
+	mu    sync.Mutex
+	data  bytes.Buffer  // guarded by mu
+	grown chan struct{} // guarded by mu; if not nil, closed by the next write
 }
 
 func (o *output) Write(b []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.grown != nil {
+		close(o.grown)
+		o.grown = nil
+	}
 	return o.data.Write(b)
+}
+
+// count returns how often something was written, and a channel that is closed
+// when more is.
+func (o *output) count(what string) (int, <-chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.grown == nil {
+		o.grown = make(chan struct{})
+	}
+	return strings.Count(o.data.String(), what), o.grown
 }
 
 func (o *output) String() string {
@@ -323,6 +345,17 @@ func (sp *space) start(s roleSettings, change ...func(*roleSettings)) *child {
 	return c
 }
 
+// outage closes the server, has a look at the world without it, and starts it
+// again.
+func (s *site) outage(meanwhile func()) {
+	s.t.Helper()
+	if err := s.server.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+	meanwhile()
+	s.serve(s.listen)
+}
+
 func (s *site) all() []*child {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -335,6 +368,24 @@ func (s *site) stopAll() {
 	for _, c := range s.all() {
 		if !c.asked {
 			c.stop()
+		}
+	}
+}
+
+// says waits until a process has written something more often than before.
+func (sp *space) says(c *child, what string, before int) {
+	sp.t.Helper()
+	for {
+		n, grown := c.output.count(what)
+		if n > before {
+			return
+		}
+		select {
+		case <-grown:
+		case <-c.ended:
+			sp.t.Fatalf("%s has ended and has not written %q", c.name, what)
+		case <-sp.ctx.Done():
+			sp.t.Fatalf("wait until %s writes %q: %v", c.name, what, context.Cause(sp.ctx))
 		}
 	}
 }

@@ -34,7 +34,7 @@ type roleSettings struct {
 	Namespace   string
 	TTL         time.Duration
 	Sweep       time.Duration // of a coordinator; zero is its default
-	Slots       int           // of a worker; zero is its default
+	Debug       bool          // write more
 }
 
 // marginOf is how long before its expiry a role no longer trusts its lease. The
@@ -55,7 +55,11 @@ func playRole(settings string) error {
 	}()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	log := hclog.New(&hclog.LoggerOptions{Name: s.Name, Level: hclog.Info, Output: os.Stderr})
+	level := hclog.Info
+	if s.Debug {
+		level = hclog.Debug
+	}
+	log := hclog.New(&hclog.LoggerOptions{Name: s.Name, Level: level, Output: os.Stderr})
 	st, err := etcdstore.Open(ctx, etcdstore.Config{Endpoints: s.Endpoints, Logger: log})
 	if err != nil {
 		return err
@@ -84,7 +88,7 @@ func (s *roleSettings) coordinate(ctx context.Context, st store.Store, log hclog
 
 func (s *roleSettings) work(ctx context.Context, st store.Store, log hclog.Logger) error {
 	w, err := worker.New(worker.Config{
-		Store: st, Namespace: s.Namespace, Name: s.Name, Slots: s.Slots, TTL: s.TTL, Margin: marginOf(s.TTL),
+		Store: st, Namespace: s.Namespace, Name: s.Name, TTL: s.TTL, Margin: marginOf(s.TTL),
 		Grace:  -1, // tasks here wait for a test: patience would not help
 		Logger: log,
 	})
