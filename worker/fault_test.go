@@ -205,6 +205,33 @@ func TestTwoWorkersThatBothExecuteANodeCommitOneOutcome(t *testing.T) {
 	})
 }
 
+func TestOneOutcomeAlthoughAClaimIsGoneThatItsWorkerStillTrusts(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.losses = true
+		release := make(chan struct{})
+		var calls counter
+		wf := single("flow", func(_ context.Context, _ int) (int, error) {
+			n := calls.add("task")
+			if n == 1 {
+				<-release
+			}
+			return n, nil
+		})
+		w.start("r", wf, "1")
+		w.work(worker.Config{}, serve(wf))
+		for calls.of("task") == 0 {
+			faketime.Pass(time.Second)
+		}
+		for _, id := range w.mem.Leases() {
+			w.mem.ExpireLease(id)
+		}
+		close(release) // at a time when nobody else has written the head
+		if out := w.completes("r"); out != "2" {
+			t.Errorf("output is %s, want that of the execution whose claim was there", out)
+		}
+	})
+}
+
 func TestALostSessionEndsItsTasksAndAnotherOneBegins(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.losses = true

@@ -86,7 +86,7 @@ func (m machine) outcome(i int, fence grapnel.Fence, now Moment) (*NodeState, Ve
 		return n, Repeated, nil
 	case m.s.Status.Ended(), n.Status != grapnel.NodePending, fence < n.Fence, n.Trouble != nil && fence <= n.Trouble.LossFence:
 		return n, Discarded, nil
-	case m.s.unmet[i] != 0:
+	case !m.s.met(i):
 		return nil, 0, fmt.Errorf("advance: outcome of node %d, which waits for %d others", i, m.s.unmet[i])
 	case m.s.Status == grapnel.RunCancelling:
 		n.Fence = fence
@@ -118,7 +118,8 @@ func (m machine) completed(ev NodeCompleted) (Changes, error) {
 	for _, d := range m.def.dependents[ev.Node] {
 		m.s.unmet[d]--
 		next := &m.s.Nodes[d]
-		if m.s.unmet[d] != 0 || next.Status != grapnel.NodePending {
+		waits := m.s.unmet[d] != 0 && !mutation.On(mutation.JoinIgnoresNeed)
+		if waits || next.Status != grapnel.NodePending {
 			continue
 		}
 		m.s.ready++
