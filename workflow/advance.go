@@ -86,7 +86,7 @@ func (m machine) outcome(i int, fence grapnel.Fence, now Moment) (*NodeState, Ve
 		return n, Repeated, nil
 	case m.s.Status.Ended(), n.Status != grapnel.NodePending, fence < n.Fence, n.Trouble != nil && fence <= n.Trouble.LossFence:
 		return n, Discarded, nil
-	case !m.s.met(i):
+	case m.s.unmet[i] != 0:
 		return nil, 0, fmt.Errorf("advance: outcome of node %d, which waits for %d others", i, m.s.unmet[i])
 	case m.s.Status == grapnel.RunCancelling:
 		n.Fence = fence
