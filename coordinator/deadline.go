@@ -3,6 +3,7 @@ package coordinator
 import (
 	"time"
 
+	"github.com/grapnel-dev/grapnel/internal/mutation"
 	"github.com/grapnel-dev/grapnel/snapshot"
 	"github.com/grapnel-dev/grapnel/workflow"
 )
@@ -25,7 +26,7 @@ func expiry(h *snapshot.Head, node int, c *claimed, grace time.Duration) (at wor
 	switch {
 	case c == nil:
 		earlier(n.Available, p.ScheduleToStart, workflow.KindScheduleToStart)
-	case p.StartToClose > 0:
+	case p.StartToClose > 0 && !mutation.On(mutation.DeadlineByWorkerAlone):
 		earlier(attemptStart(n, c, node), p.StartToClose+grace, workflow.KindStartToClose)
 	}
 	return at, kind

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/grapnel-dev/grapnel"
+	"github.com/grapnel-dev/grapnel/internal/mutation"
 	"github.com/grapnel-dev/grapnel/internal/pb"
 	"github.com/grapnel-dev/grapnel/store"
 )
@@ -38,15 +39,15 @@ func (r *Runs) Delete(ctx context.Context, h *Head, guards ...store.Guard) error
 		if err != nil {
 			return fmt.Errorf("delete run %q: %w", h.Run, err)
 		}
-		res, err := store.Settle(ctx, r.st, store.Txn{
-			If: append([]store.Guard{store.ModIs(key, h.Mod)}, guards...),
-			Then: []store.Op{
-				store.DeletePrefix(r.keys.Run(h.Run)),
-				store.DeletePrefix(r.keys.Records(h.Run)),
-				store.Put(r.keys.Ended(h.Run, h.StartOperation), value, lease),
-			},
+		t := store.Txn{
+			If:   append([]store.Guard{store.ModIs(key, h.Mod)}, guards...),
+			Then: []store.Op{store.DeletePrefix(r.keys.Run(h.Run)), store.DeletePrefix(r.keys.Records(h.Run))},
 			Else: []store.Op{store.Get(key)},
-		})
+		}
+		if !mutation.On(mutation.DeleteWithoutTombstone) {
+			t.Then = append(t.Then, store.Put(r.keys.Ended(h.Run, h.StartOperation), value, lease))
+		}
+		res, err := store.Settle(ctx, r.st, t)
 		switch {
 		case errors.Is(err, store.ErrLeaseNotFound):
 			r.dropTombstoneLease(lease)

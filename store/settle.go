@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/grapnel-dev/grapnel"
+	"github.com/grapnel-dev/grapnel/internal/mutation"
 )
 
 // Settle commits t and, once an outcome was unknown, sends it again until it is
@@ -27,7 +28,7 @@ func SettleLate(ctx context.Context, s Store, t Txn) (_ Result, late bool, _ err
 		switch {
 		case err == nil:
 			return res, unknown != nil, nil
-		case errors.Is(err, grapnel.ErrUnknown):
+		case errors.Is(err, grapnel.ErrUnknown) && !mutation.On(mutation.UnknownMeansFailed):
 			unknown = err
 		case unknown == nil, errors.Is(err, ErrLeaseNotFound):
 			// A lease that is gone stays gone. The guards held just now, so no

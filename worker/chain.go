@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/grapnel-dev/grapnel/internal/mutation"
 	"github.com/grapnel-dev/grapnel/snapshot"
 	"github.com/grapnel-dev/grapnel/store"
 	"github.com/grapnel-dev/grapnel/workflow"
@@ -98,6 +99,10 @@ func (ed *edit) chain(h *snapshot.Head, i int, o *outcome) error {
 		return nil
 	}
 	next := st.freed[0]
+	if mutation.On(mutation.ChainWithoutCover) {
+		st.keep, ed.verdicts[i].next = true, next
+		return nil
+	}
 	changes, err := h.Advance(workflow.NodeCovered{Node: next, By: o.by, Fence: o.fence(), Now: o.now})
 	if err != nil {
 		return fmt.Errorf("%w: %w", errProtocol, err)

@@ -84,6 +84,21 @@ const (
 	CancelStillStarts Name = "CancelStillStarts"
 )
 
+// Time-outs, unknown outcomes and chains.
+const (
+	// DeadlineByWorkerAlone leaves start-to-close time-outs to workers.
+	DeadlineByWorkerAlone Name = "DeadlineByWorkerAlone"
+	// UnknownMeansFailed takes a commit that was not answered for one that was
+	// not applied.
+	UnknownMeansFailed Name = "UnknownMeansFailed"
+	// DeleteWithoutTombstone deletes a run and leaves nothing to recognise its
+	// start by.
+	DeleteWithoutTombstone Name = "DeleteWithoutTombstone"
+	// ChainWithoutCover goes on with the next node of a chain without recording
+	// which claim covers it.
+	ChainWithoutCover Name = "ChainWithoutCover"
+)
+
 // Group commit.
 const (
 	// GroupCommitMixes puts pieces into one request that touch each other's keys.
