@@ -3,9 +3,11 @@ package etcdstore
 import (
 	"context"
 	"errors"
+	"math"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
 
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/store"
@@ -34,7 +36,7 @@ func (s *Store) Commit(ctx context.Context, t store.Txn) (store.Result, error) {
 func (s *Store) commitReads(ctx context.Context, e encoded) (store.Result, error) {
 	var res store.Result
 	err := s.read(ctx, func(ctx context.Context) (*pb.ResponseHeader, error) {
-		resp, err := s.client.Txn(ctx).If(e.compares...).Then(e.then...).Else(e.els...).Commit()
+		resp, err := s.transact(ctx, e.req)
 		if err != nil {
 			return nil, err
 		}
@@ -67,7 +69,7 @@ func (s *Store) send(pieces []*piece) ([]store.Result, error) {
 			}
 			return nil, overCapacity(alarmed, err)
 		}
-		sent := !s.marks || mark.set.Load()
+		sent := mark.set.Load()
 		if (f.refused || !sent) && f.passing && pause.Wait(ctx) == nil {
 			continue
 		}
@@ -79,21 +81,29 @@ func (s *Store) send(pieces []*piece) ([]store.Result, error) {
 }
 
 // request sends one transaction flat, or several nested.
-func (s *Store) request(ctx context.Context, pieces []*piece) (*clientv3.TxnResponse, error) {
-	txn := s.client.Txn(ctx)
+func (s *Store) request(ctx context.Context, pieces []*piece) (*pb.TxnResponse, error) {
 	if len(pieces) == 1 {
-		p := pieces[0]
-		return txn.If(p.compares...).Then(p.then...).Else(p.els...).Commit()
+		return s.transact(ctx, pieces[0].req)
 	}
-	nested := make([]clientv3.Op, len(pieces))
+	r := &pb.TxnRequest{Success: make([]*pb.RequestOp, len(pieces))}
 	for i, p := range pieces {
-		nested[i] = clientv3.OpTxn(p.compares, p.then, p.els)
+		r.Success[i] = &pb.RequestOp{Request: &pb.RequestOp_RequestTxn{RequestTxn: p.req}}
 	}
-	return txn.Then(nested...).Commit()
+	return s.transact(ctx, r)
+}
+
+func (s *Store) transact(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse, error) {
+	resp, err := s.kv.Txn(ctx, r, callOptions...)
+	return resp, clientv3.ContextError(ctx, err)
+}
+
+// callOptions are those that the client itself calls with.
+var callOptions = []grpc.CallOption{
+	grpc.WaitForReady(true), grpc.MaxCallSendMsgSize(2 << 20), grpc.MaxCallRecvMsgSize(math.MaxInt32),
 }
 
 // accept takes an answer apart.
-func (s *Store) accept(pieces []*piece, resp *clientv3.TxnResponse, known int64) ([]store.Result, error) {
+func (s *Store) accept(pieces []*piece, resp *pb.TxnResponse, known int64) ([]store.Result, error) {
 	if err := s.identify(resp.Header, known); err != nil {
 		// It was applied, to a cluster that is not ours.
 		return nil, errors.Join(grapnel.ErrUnknown, err)

@@ -22,7 +22,7 @@ type Config struct {
 	// Endpoints are the client URLs of the members: "https://host:2379",
 	// "http://host:2379", "unix:///path", or "host:2379", which means https if
 	// any TLS file is named and http otherwise. At least one is needed, except
-	// by [New].
+	// by [Open].
 	Endpoints []string
 	// DialTimeout bounds each step of [Open]; zero means 5 s.
 	DialTimeout time.Duration

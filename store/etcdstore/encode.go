@@ -15,10 +15,10 @@ import (
 // guard or an operation, nested.
 const elementOverhead = 48
 
-// encoded is a transaction in etcd's terms.
+// encoded is a transaction in etcd's terms. It is the message itself: going by the
+// client's own types would copy it twice more.
 type encoded struct {
-	compares  []clientv3.Cmp
-	then, els []clientv3.Op
+	req *pb.TxnRequest
 	// width is how many operations etcd counts for it.
 	width int
 	// bytes is about what it adds to a request.
@@ -29,21 +29,21 @@ type encoded struct {
 
 func encode(t store.Txn) encoded {
 	e := encoded{
-		compares: make([]clientv3.Cmp, len(t.If)),
+		req:      &pb.TxnRequest{Compare: make([]*pb.Compare, len(t.If))},
 		width:    max(len(t.If), len(t.Then), len(t.Else)),
 		readOnly: true,
 	}
 	for i, g := range t.If {
-		e.compares[i] = encodeGuard(g)
+		e.req.Compare[i] = encodeGuard(g)
 		e.bytes += len(g.Key) + elementOverhead
 	}
-	e.then = e.encodeOps(t.Then)
-	e.els = e.encodeOps(t.Else)
+	e.req.Success = e.encodeOps(t.Then)
+	e.req.Failure = e.encodeOps(t.Else)
 	return e
 }
 
-func (e *encoded) encodeOps(ops []store.Op) []clientv3.Op {
-	out := make([]clientv3.Op, len(ops))
+func (e *encoded) encodeOps(ops []store.Op) []*pb.RequestOp {
+	out := make([]*pb.RequestOp, len(ops))
 	for i, o := range ops {
 		out[i] = encodeOp(o)
 		e.bytes += len(o.Key) + len(o.Value) + elementOverhead
@@ -53,39 +53,53 @@ func (e *encoded) encodeOps(ops []store.Op) []clientv3.Op {
 	return out
 }
 
-func encodeGuard(g store.Guard) clientv3.Cmp {
+func encodeGuard(g store.Guard) *pb.Compare {
+	c := &pb.Compare{Key: []byte(g.Key), Target: pb.Compare_CREATE, Result: pb.Compare_EQUAL}
+	rev := int64(g.Rev)
 	switch g.Kind {
 	case store.GuardAbsent:
-		return clientv3.Compare(clientv3.CreateRevision(g.Key), "=", 0)
+		rev = 0
 	case store.GuardExists:
-		return clientv3.Compare(clientv3.CreateRevision(g.Key), ">", 0)
+		c.Result, rev = pb.Compare_GREATER, 0
 	case store.GuardModIs:
-		return clientv3.Compare(clientv3.ModRevision(g.Key), "=", int64(g.Rev))
+		c.Target, c.TargetUnion = pb.Compare_MOD, &pb.Compare_ModRevision{ModRevision: rev}
+		return c
 	case store.GuardCreateIs:
-		return clientv3.Compare(clientv3.CreateRevision(g.Key), "=", int64(g.Rev))
 	case store.GuardCreateIsNot:
-		return clientv3.Compare(clientv3.CreateRevision(g.Key), "!=", int64(g.Rev))
+		c.Result = pb.Compare_NOT_EQUAL
 	case store.GuardPrefixEmpty:
-		return clientv3.Compare(clientv3.CreateRevision(g.Key), "=", 0).WithPrefix()
+		c.RangeEnd, rev = prefixEnd(g.Key), 0
+	default:
+		panic(fmt.Sprintf("guard of unknown kind %d passed validation", g.Kind))
 	}
-	panic(fmt.Sprintf("guard of unknown kind %d passed validation", g.Kind))
+	c.TargetUnion = &pb.Compare_CreateRevision{CreateRevision: rev}
+	return c
 }
 
-func encodeOp(o store.Op) clientv3.Op {
+func encodeOp(o store.Op) *pb.RequestOp {
+	key := []byte(o.Key)
 	switch o.Kind {
 	case store.OpPut:
-		return clientv3.OpPut(o.Key, string(o.Value), clientv3.WithLease(clientv3.LeaseID(o.Lease)))
-	case store.OpDelete:
-		return clientv3.OpDelete(o.Key)
-	case store.OpDeletePrefix:
-		return clientv3.OpDelete(o.Key, clientv3.WithPrefix())
-	case store.OpGet:
-		return clientv3.OpGet(o.Key)
-	case store.OpGetFirst:
-		return clientv3.OpGet(o.Key, clientv3.WithPrefix(), clientv3.WithLimit(1))
+		return &pb.RequestOp{Request: &pb.RequestOp_RequestPut{
+			RequestPut: &pb.PutRequest{Key: key, Value: o.Value, Lease: int64(o.Lease)},
+		}}
+	case store.OpDelete, store.OpDeletePrefix:
+		r := &pb.DeleteRangeRequest{Key: key}
+		if o.Kind == store.OpDeletePrefix {
+			r.RangeEnd = prefixEnd(o.Key)
+		}
+		return &pb.RequestOp{Request: &pb.RequestOp_RequestDeleteRange{RequestDeleteRange: r}}
+	case store.OpGet, store.OpGetFirst:
+		r := &pb.RangeRequest{Key: key}
+		if o.Kind == store.OpGetFirst {
+			r.RangeEnd, r.Limit = prefixEnd(o.Key), 1
+		}
+		return &pb.RequestOp{Request: &pb.RequestOp_RequestRange{RequestRange: r}}
 	}
 	panic(fmt.Sprintf("operation of unknown kind %d passed validation", o.Kind))
 }
+
+func prefixEnd(prefix string) []byte { return []byte(clientv3.GetPrefixRangeEnd(prefix)) }
 
 // decode returns what one transaction did. Its revision is that of the request:
 // those of nested answers are empty.

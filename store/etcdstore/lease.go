@@ -79,7 +79,7 @@ func (s *Store) Revoke(ctx context.Context, id store.LeaseID) error {
 		if f.is(store.ErrLeaseNotFound) {
 			return nil
 		}
-		sent := !s.marks || mark.set.Load()
+		sent := mark.set.Load()
 		if (f.refused || !sent) && f.passing && pause.Wait(limited) == nil {
 			continue
 		}

@@ -50,7 +50,6 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := newStore(client, cfg)
-	s.owned, s.marks = true, true
 	if err := s.prove(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

@@ -10,12 +10,11 @@ import (
 	"github.com/grapnel-dev/grapnel/store"
 )
 
-// Store is a [store.Store] in etcd. Use [Open] or [New], and [Store.Close].
+// Store is a [store.Store] in etcd. Use [Open] and [Store.Close].
 type Store struct {
 	cfg    Config
 	client *clientv3.Client
-	owned  bool // the client is closed with the store
-	marks  bool // the client tells whether a request was sent; see sentMark
+	kv     pb.KVClient // of the client
 
 	// ctx ends when the store is closed or its cluster changed, with the error
 	// that calls return from then on as its cause.
@@ -33,24 +32,8 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// New returns a store on a client that exists, an embedded server's for
-// instance. The client is not closed with the store; its limit for received
-// messages must not have been lowered. No request is made: version and cluster
-// are not checked. The error wraps [grapnel.ErrInvalid].
-//
-// With an embedded server's own client, which has no connection, use it only for
-// a few watches: when many end at once that client and the server wait for each
-// other for ever. [Open] on the server's endpoint has no such limit.
-func New(client *clientv3.Client, cfg Config) (*Store, error) {
-	cfg = cfg.withDefaults()
-	if err := cfg.validate(); err != nil {
-		return nil, err
-	}
-	return newStore(client, cfg), nil
-}
-
 func newStore(client *clientv3.Client, cfg Config) *Store {
-	s := &Store{cfg: cfg, client: client}
+	s := &Store{cfg: cfg, client: client, kv: clientv3.RetryKVClient(client)}
 	s.ctx, s.end = context.WithCancelCause(context.Background())
 	s.batch = newBatcher(s, cfg.InFlight, cfg.MaxOps, cfg.MaxBytes, cfg.RequestTimeout)
 	return s
@@ -67,7 +50,7 @@ func (s *Store) Close() error {
 	s.mu.Unlock()
 	s.batch.close(context.Cause(s.ctx))
 	s.watches.Wait()
-	if s.owned && first {
+	if first {
 		return s.client.Close()
 	}
 	return nil
