@@ -29,56 +29,134 @@ type cluster struct {
 	mem    *memstore.Store
 	faults *faultstore.Store
 	client *client.Client
+	flows  []workflow.Any
 	base   int // calls made before the scenario
+	deaths int // members that were cut off or died
 
+	coordinators, workers []*member // that were there from the start
+	members               []*member // all that ever were
+
+	ctx  context.Context // ends when the cluster is closed
 	stop context.CancelFunc
 	wg   sync.WaitGroup
 }
 
-func newCluster(t *testing.T, workers int, flows ...workflow.Any) *cluster {
+// newCluster starts coordinators and workers and waits until they are at work.
+func newCluster(t *testing.T, coordinators, workers int, flows ...workflow.Any) *cluster {
 	t.Helper()
 	keys, err := store.NewKeys(client.DefaultNamespace)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
-	c := &cluster{t: t, keys: keys, mem: memstore.New(), stop: stop}
+	c := &cluster{t: t, ctx: ctx, stop: stop, keys: keys, mem: memstore.New(), flows: flows}
 	c.faults = faultstore.New(c.mem, nil)
 	if c.client, err = client.New(client.Config{Store: c.faults}); err != nil {
 		t.Fatal(err)
 	}
-	co, err := coordinator.New(coordinator.Config{Store: c.faults, Retention: -1, Random: func() float64 { return 0 }})
-	if err != nil {
-		t.Fatal(err)
+	for i := range coordinators {
+		c.coordinators = append(c.coordinators, c.coordinator(fmt.Sprintf("c%d", i)))
 	}
-	c.run(func() error { return co.Run(ctx) })
 	for i := range workers {
-		w, err := worker.New(worker.Config{Store: c.faults, Name: fmt.Sprintf("w%d", i), Slots: 2, Random: func() float64 { return 0 }})
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.Serve(flows...)
-		c.run(func() error { return w.Run(ctx) })
+		c.workers = append(c.workers, c.worker(fmt.Sprintf("w%d", i)))
 	}
-	c.settled(workers)
+	c.settled(coordinators, workers)
 	c.base = c.faults.Calls()
 	return c
 }
 
-func (c *cluster) run(f func() error) {
-	c.wg.Go(func() {
-		if err := f(); err != nil && !errors.Is(err, context.Canceled) {
-			c.t.Errorf("role ended: %v", err)
+// member is a coordinator or worker, with a network of its own.
+type member struct {
+	c       *cluster
+	name    string
+	network *faultstore.Store
+	stop    context.CancelFunc
+	ended   chan struct{} // closed when its Run has returned
+}
+
+// cut keeps the member from reaching the store, and from hearing of it, until
+// heal.
+func (m *member) cut() {
+	m.c.deaths++
+	m.network.SetRule(func(faultstore.Info) faultstore.Action { return faultstore.Action{Fault: faultstore.Hang} })
+	m.network.HoldWatches()
+}
+
+func (m *member) heal() {
+	m.network.SetRule(nil)
+	m.network.ResumeWatches()
+}
+
+// die ends the member without a word to the store.
+func (m *member) die() {
+	m.cut()
+	m.stop()
+}
+
+// drain stops the member as a process is stopped that may clean up.
+func (m *member) drain() {
+	m.stop()
+	<-m.ended
+}
+
+func (c *cluster) coordinator(name string) *member {
+	c.t.Helper()
+	return c.start(name, func(st store.Store) (func(context.Context) error, error) {
+		co, err := coordinator.New(coordinator.Config{Store: st, Name: name, Retention: -1, Random: func() float64 { return 0 }})
+		if err != nil {
+			return nil, err
 		}
+		return co.Run, nil
 	})
 }
 
+func (c *cluster) worker(name string) *member {
+	c.t.Helper()
+	return c.start(name, func(st store.Store) (func(context.Context) error, error) {
+		w, err := worker.New(worker.Config{Store: st, Name: name, Slots: 2, Random: func() float64 { return 0 }})
+		if err != nil {
+			return nil, err
+		}
+		w.Serve(c.flows...)
+		return w.Run, nil
+	})
+}
+
+func (c *cluster) start(name string, role func(store.Store) (func(context.Context) error, error)) *member {
+	c.t.Helper()
+	ctx, stop := context.WithCancel(c.ctx)
+	m := &member{c: c, name: name, network: faultstore.New(c.faults, nil), stop: stop, ended: make(chan struct{})}
+	c.members = append(c.members, m)
+	c.wg.Go(func() {
+		defer close(m.ended)
+		// What cannot reach the store at its start ends, and is started again.
+		for pause := (store.Pause{}); ; {
+			run, err := role(m.network)
+			if err == nil {
+				err = run(ctx)
+			}
+			if err == nil || errors.Is(err, context.Canceled) {
+				return
+			}
+			if !errors.Is(err, grapnel.ErrUnavailable) {
+				c.t.Errorf("%s ended: %v", m.name, err)
+				return
+			}
+			if pause.Wait(ctx) != nil {
+				return
+			}
+		}
+	})
+	return m
+}
+
 // settled waits until all roles are at work.
-func (c *cluster) settled(workers int) {
+func (c *cluster) settled(coordinators, workers int) {
 	c.t.Helper()
 	for range 1000 {
 		synctest.Wait()
-		if len(c.under(c.keys.ShardOwners())) == store.Shards && len(c.under(c.keys.Workers())) == workers {
+		if len(c.under(c.keys.ShardOwners())) == store.Shards && len(c.under(c.keys.Workers())) == workers &&
+			len(c.under(c.keys.Coordinators())) == coordinators {
 			return
 		}
 		faketime.Pass(10 * time.Millisecond) // lets retries of the roles come
@@ -120,8 +198,21 @@ func (c *cluster) close() {
 	c.stop()
 	c.wg.Wait()
 	c.faults.ReleaseLate()
-	if leases := c.mem.Leases(); len(leases) > 0 {
-		c.t.Errorf("leases left behind: %v", leases)
+	for _, m := range c.members {
+		m.network.Wait()
+	}
+	if c.deaths > 0 {
+		faketime.Pass(time.Minute) // the dead have not revoked their leases
+		synctest.Wait()
+	}
+	tombstones := map[store.LeaseID]bool{} // these last for some minutes
+	for _, kv := range c.under(c.keys.Root() + "ended/") {
+		tombstones[kv.Lease] = true
+	}
+	for _, id := range c.mem.Leases() {
+		if !tombstones[id] {
+			c.t.Errorf("lease %d is left behind", id)
+		}
 	}
 	c.mem.Close()
 	c.faults.Wait()
