@@ -21,7 +21,7 @@ import (
 type Config struct {
 	// Endpoints are the client URLs of the members: "https://host:2379",
 	// "http://host:2379", "unix:///path", or "host:2379", which means https if
-	// any TLS file is named and http otherwise. At least one is needed, except
+	// any TLS file is named and http otherwise. At least one is needed.
 	// by [Open].
 	Endpoints []string
 	// DialTimeout bounds each step of [Open]; zero means 5 s.
