@@ -54,6 +54,12 @@ func (c *Client) Retry(ctx context.Context, id grapnel.RunID) error {
 	if err != nil {
 		return fmt.Errorf("retry: %w", err)
 	}
+	switch s := h.State.Status; {
+	case s == grapnel.RunCompleted:
+		return fmt.Errorf("retry: %w", &statusError{id, s, "there is nothing left to retry"})
+	case !s.Ended():
+		return fmt.Errorf("retry: %w", &statusError{id, s, "wait for its end first"})
+	}
 	_, err = c.runs.Retry(ctx, h, c.moment())
 	return err
 }
@@ -68,7 +74,7 @@ func (c *Client) Delete(ctx context.Context, id grapnel.RunID) error {
 		return fmt.Errorf("delete: %w", err)
 	}
 	if !h.State.Status.Ended() {
-		return fmt.Errorf("delete run %q: it is %v, cancel it and wait for its end first: %w", id, h.State.Status, grapnel.ErrConflict)
+		return fmt.Errorf("delete: %w", &statusError{id, h.State.Status, "cancel it and wait for its end first"})
 	}
 	return c.runs.Delete(ctx, h)
 }

@@ -39,6 +39,21 @@ func (e *EndedError) Error() string {
 // Is reports whether target is [grapnel.ErrRunEnded].
 func (e *EndedError) Is(target error) bool { return target == grapnel.ErrRunEnded }
 
+// statusError says that a run's status does not allow what was asked for. It is
+// [grapnel.ErrConflict].
+type statusError struct {
+	run    grapnel.RunID
+	status grapnel.RunStatus
+	advice string
+}
+
+func (e *statusError) Error() string {
+	return fmt.Sprintf("run %q is %v, %s", e.run, e.status, e.advice)
+}
+
+// Is reports whether target is [grapnel.ErrConflict].
+func (e *statusError) Is(target error) bool { return target == grapnel.ErrConflict }
+
 // RunFailedError says that a run ended without an output, and why. It is
 // [grapnel.ErrCancelled] if it was cancelled and [grapnel.ErrTimedOut] if its
 // own time-out passed; beyond that, errors.Is and errors.As see the cause.
@@ -64,6 +79,11 @@ func runFailed(h *snapshot.Head) *RunFailedError {
 func (e *RunFailedError) Error() string {
 	text := fmt.Sprintf("run %q %s", e.Run, outcomeWord(e.Status))
 	switch {
+	case e.Cause != nil && e.Status == grapnel.RunCancelled && e.Cause.Kind == workflow.KindCancelled:
+		if e.Cause.Message == "" {
+			return text
+		}
+		return text + ": " + e.Cause.Message
 	case e.described != "":
 		return text + ": " + e.described
 	case e.Cause != nil:

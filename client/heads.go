@@ -167,8 +167,11 @@ func (h *heads) missed(sw *shardWatch, key string, known grapnel.Revision) bool 
 
 func (h *heads) read(ctx context.Context, key string, instance *grapnel.Instance) (kv store.KV, ended bool, err error) {
 	kv, err = h.st.Get(ctx, key)
-	if errors.Is(err, grapnel.ErrNotFound) && *instance != 0 {
-		err = grapnel.ErrRunGone
+	if errors.Is(err, grapnel.ErrNotFound) {
+		err = grapnel.ErrNotFound // the caller names the run, so not the key too
+		if *instance != 0 {
+			err = grapnel.ErrRunGone
+		}
 	}
 	if err != nil {
 		return kv, false, err

@@ -71,7 +71,7 @@ func TestWaitTellsHowARunEndedWithoutOutput(t *testing.T) {
 		{
 			name: "cancelled", end: func(w *world) { w.apply("r", workflow.RunCancelled{Reason: "enough"}) },
 			status: grapnel.RunCancelled, is: grapnel.ErrCancelled, isNot: []error{grapnel.ErrTimedOut},
-			text: `run "r" was cancelled: cancelled: enough`,
+			text: `run "r" was cancelled: enough`,
 		},
 		{
 			name: "failed by a time-out", end: func(w *world) { w.apply("r", workflow.NodeExpired{Kind: workflow.KindScheduleToStart}) },

@@ -16,7 +16,9 @@ func newGet(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get RUN",
 		Short: "Show a run and its nodes",
-		Args:  cobra.ExactArgs(1),
+		Long: `Show a run and its nodes. Why a node that is available does not start is told by
+grapnel tasks --available. The stack of a panic is shown with -o json.`,
+		Args: cobra.ExactArgs(1),
 	}
 	cmd.Flags().BoolVar(&outputs, "outputs", false, "with -o json, include the outputs of nodes")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -53,7 +55,7 @@ func runTable(t *table, info *client.RunInfo) {
 		}
 	}
 	if info.Generation > 0 {
-		t.row("retried:", fmt.Sprintf("%d times", info.Generation))
+		t.row("retried:", times(int(info.Generation)))
 	}
 	if err := info.Failure(); err != nil {
 		t.row("cause:", err)
@@ -69,12 +71,19 @@ func runTable(t *table, info *client.RunInfo) {
 func trouble(n *client.NodeInfo) string {
 	var parts []string
 	if n.Losses > 0 {
-		parts = append(parts, fmt.Sprintf("lost %d times", n.Losses))
+		parts = append(parts, "lost "+times(n.Losses))
 	}
 	if f := n.LastFailure; f != nil {
 		parts = append(parts, strings.TrimSuffix(f.Kind+": "+f.Message, ": "))
 	}
 	return strings.Join(parts, "; ")
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 func labelText(labels map[string]string) string {

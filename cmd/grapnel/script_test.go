@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/client"
 	"github.com/grapnel-dev/grapnel/internal/cli"
 	"github.com/grapnel-dev/grapnel/store"
@@ -39,7 +41,8 @@ func TestScripts(t *testing.T) {
 			address, err := freeAddress()
 			env.Setenv("GRAPNEL_ENDPOINTS", address)
 			env.Setenv("TMPDIR", env.WorkDir)
-			return err
+			long := fmt.Sprintf("%q", strings.Repeat("x", grapnel.MaxPayload))
+			return errors.Join(err, os.WriteFile(filepath.Join(env.WorkDir, "too-long.json"), []byte(long), 0o600))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits":              exits,

@@ -51,6 +51,9 @@ serves the workflow does, or its first start from Go. Prints the run's id; with
 		if err != nil {
 			return err
 		}
+		if len(data) > grapnel.MaxPayload {
+			return usagef(cmd, "%w: --input is longer than %d bytes", grapnel.ErrTooLarge, grapnel.MaxPayload)
+		}
 		if !json.Valid(data) {
 			return usagef(cmd, "--input is not JSON")
 		}
