@@ -46,7 +46,7 @@ func (a *app) dev(ctx context.Context, cfg local.Config) (err error) {
 	}
 	address := strings.TrimPrefix(c.Endpoints()[0], "http://")
 	_, err = fmt.Fprintf(a.out, `Grapnel is up, with etcd at %[1]s; %[2]s.
-Connect your workers to it: export GRAPNEL_ENDPOINTS=%[1]s
+Connect your workers to that address. In the shell of the commands: export GRAPNEL_ENDPOINTS=%[1]s
 Then: grapnel start WORKFLOW --input JSON --wait · grapnel list · grapnel get RUN · Ctrl-C to stop
 `, address, kept)
 	if err != nil {
