@@ -8,8 +8,9 @@ import (
 )
 
 // clock is the shards' clock as a worker knows it: what the last message said,
-// plus the time since then on the worker's own monotonic clock. Before any
-// message it is the worker's wall clock.
+// plus the time since then on the worker's own monotonic clock. No message sets
+// it back: one may arrive after others that were sent later. Before any message
+// it is the worker's wall clock.
 type clock struct {
 	mu      sync.Mutex
 	said    workflow.Moment // guarded by mu; zero before the first message
@@ -22,6 +23,9 @@ func (c *clock) set(said workflow.Moment) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.said != 0 && said <= c.said+workflow.Moment(time.Since(c.arrived).Milliseconds()) {
+		return // a message that was late, or of an owner whose clock is behind
+	}
 	c.said, c.arrived = said, time.Now()
 }
 
