@@ -83,6 +83,22 @@ func (l *loop) putHead(r *run, kv store.KV) {
 		r.corrupt = false
 	}
 	r.head, r.ended = kv, 0
+	l.endLosses(r, kv)
+}
+
+// endLosses forgets the losses before a head that says that the run has ended:
+// if it is retried, they are not to be counted against the new generation.
+func (l *loop) endLosses(r *run, kv store.KV) {
+	if len(r.losses) == 0 {
+		return
+	}
+	if s, err := snapshot.DecodeSummary(kv.Value); err != nil || !s.Status.Ended() {
+		return
+	}
+	r.losses = slices.DeleteFunc(r.losses, func(lo loss) bool { return lo.at < kv.Mod })
+	if len(r.losses) == 0 {
+		l.clearLosses(r)
+	}
 }
 
 // claimDeleted takes in that a claim is gone, with or without its head being
@@ -113,6 +129,9 @@ func (l *loop) claimDeleted(r *run, ev store.Event, id string, deliberate bool) 
 // replay looks for losses in history that the listing already contains the
 // effects of.
 func (l *loop) replay(ev store.Event, k store.RunKey, headWritten bool, touched map[*run]struct{}) {
+	if r := l.shards[k.Shard].runs[k.Run]; k.Kind == "head" && !ev.Deleted && r != nil {
+		l.endLosses(r, ev.KV)
+	}
 	node, ok := snapshot.NodeIndex(grapnel.NodeKey(k.ID))
 	if k.Kind != "claim" || !ok {
 		return
