@@ -173,7 +173,7 @@ func (s *session) unfit(e *execution, o offer) string {
 		return "it is not ready"
 	}
 	n := &h.State.Nodes[o.node]
-	if n.Available > max(s.clock.now(), h.State.Clock) {
+	if n.Available > max(e.started, h.State.Clock) {
 		return "its time has not come"
 	}
 	if n.Cover.Fence == 0 || n.Cover == o.cover {

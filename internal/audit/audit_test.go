@@ -244,11 +244,6 @@ func TestEachBrokenPromiseIsReported(t *testing.T) {
 			h.node(0).Losses, h.node(0).LossFence = 1, fence
 			h.commit(h.write(grapnel.RunRunning))
 		}},
-		"loss not counted": {"honest count", func(h *history) {
-			h.claim(0, 1000)
-			h.commit(store.Delete(h.claimKey(0)))
-			h.complete(0, grapnel.RunRunning)
-		}},
 		"loss counted without an owner": {"no stale leader", func(h *history) {
 			fence := h.claim(0, 1000)
 			h.commit(store.Delete(h.claimKey(0)))

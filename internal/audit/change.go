@@ -21,7 +21,7 @@ type claim struct {
 	fence  int64
 	worker string
 	began  int64 // the attempt's start on the shard's clock
-	owned  bool  // the shard had an owner when it was made
+	clock  int64 // the run's committed clock when the claim was made
 	loose  bool  // it has already been reported to have no lease
 }
 

@@ -39,10 +39,11 @@ func (a *Auditor) claim(id grapnel.RunID, r *run, ev store.Event, headWritten bo
 		if ev.KV.Create != ev.KV.Mod {
 			a.violate("one outcome", id, k.ID, "a claim is rewritten that was not there")
 		}
-		c = &claim{fence: int64(ev.KV.Create), worker: m.Worker, began: m.Started, owned: a.owned(id)}
+		c = &claim{fence: int64(ev.KV.Create), worker: m.Worker, began: m.Started}
 		r.claims[k.ID] = c
 		a.report.Executions++
-		a.claimedOver(r, k.ID, c)
+		c.clock = r.head.GetClock()
+		a.claimedOver(r, k.ID)
 	}
 	if ev.KV.Lease == 0 && !c.loose {
 		c.loose = true
@@ -66,10 +67,11 @@ func (a *Auditor) lost(r *run, node string, c *claim) {
 	r.lost[i] = append(r.lost[i], c.fence)
 }
 
-// claimedOver excuses uncounted losses of a node that is claimed while the
-// shard has no owner: nobody was there to count them.
-func (a *Auditor) claimedOver(r *run, node string, c *claim) {
-	if i, err := strconv.Atoi(node); err == nil && !c.owned {
+// claimedOver excuses uncounted losses of a node that is claimed again: by a
+// worker that looked for itself or that took an old offer. While it is claimed
+// they are not counted, and once it has completed they do not matter.
+func (a *Auditor) claimedOver(r *run, node string) {
+	if i, err := strconv.Atoi(node); err == nil {
 		r.excused[i] = append(r.excused[i], r.lost[i]...)
 		delete(r.lost, i)
 	}

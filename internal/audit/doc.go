@@ -17,20 +17,23 @@
 //   - nothing lost: no two instances come of one start operation, a completed
 //     run has completed all its nodes, and a recorded output has its record;
 //   - cancel holds: nothing completes and no cover begins after a cancel;
-//   - honest count: the losses counted are those that happened, each once;
+//   - honest count: the losses counted are those that happened, each at most
+//     once;
 //   - exactly-once folding: an event leaves the mailbox only in a commit that
 //     writes the head and leaves a marker, and no run ends over one; what came
 //     behind the end is refused, or dropped by a retry;
 //   - leased: every version of a claim has a lease;
 //   - no stale leader: losses are counted and events folded only while the
 //     shard has an owner;
-//   - timers: an attempt does not start before its not-before time;
+//   - timers: an attempt does not start before its not-before time by the
+//     committed clock;
 //   - no ghost: at the end no claim is left on a run that has ended.
 //
 // # What it cannot see
 //
 // A claim that was given back unexecuted looks like one given back while
 // draining. User code that goes on after its claim was lost leaves no trace. A
-// loss that happened while a shard had no owner, of a node that was claimed
-// again before it had one, may stay uncounted; that is allowed.
+// loss of a node that was claimed again before its owner had counted it may stay
+// uncounted; that is allowed. That owners count before they offer is the
+// coordinator's own tests' to show.
 package audit

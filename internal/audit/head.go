@@ -167,8 +167,8 @@ func (a *Auditor) outcome(id grapnel.RunID, r *run, def *definition, i int, n *p
 	switch {
 	case own != nil && own.fence == n.Fence:
 		began = grapnel.Revision(n.Fence)
-		if was != nil && was.Available > 0 && own.began < r.head.Started+was.Available-1 {
-			a.violate("timers", id, i, "an attempt started %d ms before it may", r.head.Started+was.Available-1-own.began)
+		if was != nil && was.Available > 0 && max(own.began, own.clock) < r.head.Started+was.Available-1 {
+			a.violate("timers", id, i, "an attempt started %d ms before it may", r.head.Started+was.Available-1-max(own.began, own.clock))
 		}
 	case was != nil && was.CoverFence == n.Fence && a.alive(r, int(was.CoverNode), n.Fence):
 		began = r.coverAt[i]
@@ -204,20 +204,24 @@ func (a *Auditor) losses(id grapnel.RunID, r *run, i int, was, n *pb.Node) {
 	if n.Losses == was.Losses && n.LossFence == was.LossFence {
 		return
 	}
-	at, excused := slices.Index(r.lost[i], n.LossFence), slices.Index(r.excused[i], n.LossFence)
-	switch {
-	case n.Losses != was.Losses+1:
-		a.violate("honest count", id, i, "its losses went from %d to %d", was.Losses, n.Losses)
-	case at < 0 && excused < 0:
+	counted := 0 // losses that happened and that this may be the count of
+	take := func(fence int64) bool {
+		due := fence > was.LossFence && fence <= n.LossFence
+		if due {
+			counted++
+		}
+		return due
+	}
+	happened := slices.Contains(r.lost[i], n.LossFence) || slices.Contains(r.excused[i], n.LossFence)
+	r.lost[i] = slices.DeleteFunc(r.lost[i], take)
+	r.excused[i] = slices.DeleteFunc(r.excused[i], take)
+	switch more := int(n.Losses) - int(was.Losses); {
+	case !happened:
 		a.violate("honest count", id, i, "a loss of claim %d was counted that did not happen, or was counted before", n.LossFence)
+	case more < 1 || more > counted:
+		a.violate("honest count", id, i, "its losses went from %d to %d; %d happened", was.Losses, n.Losses, counted)
 	}
 	if !a.owned(id) {
 		a.violate("no stale leader", id, i, "a loss is counted while the shard has no owner")
-	}
-	if at >= 0 {
-		r.lost[i] = slices.Delete(r.lost[i], at, at+1)
-	}
-	if excused >= 0 {
-		r.excused[i] = slices.Delete(r.excused[i], excused, excused+1)
 	}
 }
