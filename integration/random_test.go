@@ -271,9 +271,21 @@ func (u *turmoil) disturb(peers *[]*peer, most int, join func() *peer) {
 			p.faults.ReleaseLate()
 		}
 	}
-	if leases := u.mem.Leases(); len(leases) > 0 && u.dice.n(80) == 0 {
+	if leases := u.mortal(); len(leases) > 0 && u.dice.n(80) == 0 {
 		u.mem.ExpireLease(leases[u.dice.n(len(leases))])
 	}
+}
+
+// mortal returns the leases that may expire early. Nobody has to keep those of
+// tombstones alive, and starts are recognised only as long as they last.
+func (u *turmoil) mortal() []store.LeaseID {
+	page, err := u.mem.List(u.t.Context(), store.ListRequest{Prefix: u.keys.Root() + "ended/", Limit: 10_000})
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	return slices.DeleteFunc(u.mem.Leases(), func(id store.LeaseID) bool {
+		return slices.ContainsFunc(page.KVs, func(kv store.KV) bool { return kv.Lease == id })
+	})
 }
 
 // demand has the client ask for something.
