@@ -103,7 +103,7 @@ func TestAWorkerExecutesAtMostAsManyNodesAsItHasSlots(t *testing.T) {
 		wf := single("flow", func(_ context.Context, x int) (int, error) {
 			count(1)
 			defer count(-1)
-			faketime.Pass(time.Second)
+			faketime.Pass(10 * time.Second) // longer than a worker seeks for another node
 			return x, nil
 		})
 		for i := range 8 {
