@@ -22,7 +22,8 @@ type Info struct {
 	// Workflow and Task name what is being executed.
 	Workflow string
 	Task     string
-	// Attempt counts from 1, failed and lost attempts included.
+	// Attempt counts from 1, failed and lost attempts included; it begins anew
+	// when the run is retried after its end.
 	Attempt int
 	// Fence only grows from one attempt of the node to the next. A system that
 	// remembers the largest fence it has seen can refuse an attempt that was
