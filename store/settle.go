@@ -11,8 +11,10 @@ import (
 
 // Settle commits t and, once an outcome was unknown, sends it again until it is
 // known or ctx ends; then the error wraps [ErrUnknown]. Its guards must be safe
-// to repeat: see [Absent]. Other errors are those of [Store.Commit], and mean
-// that t was never applied.
+// to repeat: see [Absent]. If it puts under a lease they must also not hold again
+// once t was applied: [ErrLeaseNotFound] is then taken for proof that it never
+// was. Other errors are those of [Store.Commit], and mean that t was never
+// applied.
 func Settle(ctx context.Context, s Store, t Txn) (Result, error) {
 	res, _, err := SettleLate(ctx, s, t)
 	return res, err
