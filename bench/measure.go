@@ -41,12 +41,7 @@ var (
 
 // measure runs all parts one after the other.
 func measure(ctx context.Context, f figures) (figures, error) {
-	endpoint, stopEtcd, err := startEtcd(ctx)
-	if err != nil {
-		return f, err
-	}
-	defer stopEtcd()
-	raw, err := clientv3.New(clientv3.Config{Endpoints: []string{endpoint}, DialTimeout: 5 * time.Second})
+	raw, err := clientv3.New(clientv3.Config{Endpoints: []string{f.etcd.endpoint}, DialTimeout: 5 * time.Second})
 	if err != nil {
 		return f, err
 	}
@@ -54,13 +49,13 @@ func measure(ctx context.Context, f figures) (figures, error) {
 	if f.IdlePutMs, err = idle(ctx, func(ctx context.Context, i int) error { return put(ctx, raw, i) }); err != nil {
 		return f, err
 	}
-	if f.PutsBefore, err = f.rate(ctx, func(ctx context.Context, i int) error { return put(ctx, raw, i) }); err != nil {
+	if f.PutsBefore, f.PutCost, err = f.rate(ctx, f.Clients, func(ctx context.Context, i int) error { return put(ctx, raw, i) }); err != nil {
 		return f, err
 	}
-	if err := f.runs(ctx, endpoint); err != nil {
+	if err := f.runs(ctx, f.etcd.endpoint); err != nil {
 		return f, err
 	}
-	if f.PutsAfter, err = f.rate(ctx, func(ctx context.Context, i int) error { return put(ctx, raw, i) }); err != nil {
+	if f.PutsAfter, _, err = f.rate(ctx, f.Clients, func(ctx context.Context, i int) error { return put(ctx, raw, i) }); err != nil {
 		return f, err
 	}
 	f.OneTaskRatio, f.ChainRatio = f.OneTask/f.puts(), f.Chain/f.puts()
@@ -78,7 +73,7 @@ func put(ctx context.Context, c *clientv3.Client, i int) error {
 
 // runs measures what goes through Grapnel.
 func (f *figures) runs(ctx context.Context, endpoint string) error {
-	st, err := etcdstore.Open(ctx, etcdstore.Config{Endpoints: []string{endpoint}})
+	st, err := etcdstore.Open(ctx, etcdstore.Config{Endpoints: []string{endpoint}, InFlight: f.InFlight})
 	if err != nil {
 		return err
 	}
@@ -119,21 +114,31 @@ func (f *figures) runs(ctx context.Context, endpoint string) error {
 	if f.IdleChainMs, err = idle(ctx, play(tenStep)); err != nil {
 		return err
 	}
-	if f.OneTask, err = f.rate(ctx, play(oneTask)); err != nil {
+	err = f.profiled("one-task", func() error {
+		f.OneTask, f.OneTaskCost, err = f.rate(ctx, f.Runs, play(oneTask))
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	steps, err := f.rate(ctx, play(tenStep))
-	f.Chain = steps * chainSteps
+	var steps float64
+	var cost perOperation
+	err = f.profiled("ten-step", func() error {
+		steps, cost, err = f.rate(ctx, f.Runs, play(tenStep))
+		return err
+	})
+	f.Chain, f.ChainCost = steps*chainSteps, perOperation{Own: cost.Own / chainSteps, Etcd: cost.Etcd / chainSteps}
 	return err
 }
 
-// rate returns how often per second do is done by all clients at once.
-func (f *figures) rate(ctx context.Context, do func(ctx context.Context, i int) error) (float64, error) {
+// rate returns how often per second do is done by so many at once, and the
+// processor time that takes.
+func (f *figures) rate(ctx context.Context, many int, do func(ctx context.Context, i int) error) (float64, perOperation, error) {
 	var next, done atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
-	begin := time.Now()
+	begin, before := time.Now(), used(f.etcd.pid)
 	end := begin.Add(f.part())
-	for range f.Clients {
+	for range many {
 		group.Go(func() error {
 			for time.Now().Before(end) {
 				if err := do(ctx, int(next.Add(1))); err != nil {
@@ -145,7 +150,8 @@ func (f *figures) rate(ctx context.Context, do func(ctx context.Context, i int) 
 		})
 	}
 	err := group.Wait()
-	return float64(done.Load()) / time.Since(begin).Seconds(), err
+	cost := used(f.etcd.pid).sub(before).per(done.Load())
+	return float64(done.Load()) / time.Since(begin).Seconds(), cost, err
 }
 
 // idle returns the median time in milliseconds that do takes on its own, after

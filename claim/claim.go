@@ -114,7 +114,7 @@ func (c *Claim) acquire(ctx context.Context, t Target, id store.LeaseID) (store.
 		if err != nil {
 			return store.KV{}, err
 		}
-		res, err := s.st.Commit(ctx, txn)
+		res, err := store.Attempt(ctx, s.st, txn)
 		if errors.Is(err, grapnel.ErrUnknown) {
 			got, head, err := c.resolve(ctx, txn, mod)
 			if err != nil || got {

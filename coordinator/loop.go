@@ -48,6 +48,9 @@ type loop struct {
 
 	barrier barrier
 
+	recent  [recentHeads]*run // whose heads are kept decoded; entries may be stale
+	decodes int
+
 	noted    map[string]bool // what was logged once and is not to be again
 	messages uint64          // how many were put into inboxes
 }
@@ -183,6 +186,11 @@ func (l *loop) definitionChanged(ev store.Event) {
 	l.learn(ev.KV)
 	if !known {
 		return
+	}
+	for i, r := range l.recent {
+		if r != nil {
+			r.decoded, l.recent[i] = nil, nil // they are bound to what it was
+		}
 	}
 	hash := []byte(strings.TrimPrefix(ev.KV.Key, l.keys.Definitions()))
 	for i := range l.shards {

@@ -25,7 +25,7 @@ func (l *loop) refresh(r *run) {
 		if len(r.losses) == 0 {
 			break
 		}
-		if h, err := l.runs.Decode(l.ctx, r.head); err == nil {
+		if h, err := l.decode(r); err == nil {
 			l.pruneLosses(r, h)
 		}
 	}
@@ -41,12 +41,15 @@ func (l *loop) compact(r *run) {
 	if s, err := snapshot.DecodeSummary(r.head.Value); err != nil || !s.Status.Ended() {
 		return
 	}
-	h, err := snapshot.DecodeHead(r.head)
+	clock, ended, err := snapshot.DecodeTimes(r.head.Value)
 	if err != nil {
 		return
 	}
-	r.ended = max(h.State.Ended, 1)
-	r.head.Value, r.mail = nil, nil
+	if l.shards[r.shard].active {
+		l.clock.raise(clock)
+	}
+	r.ended = max(ended, 1)
+	r.head.Value, r.decoded, r.mail = nil, nil, nil
 	l.clearLosses(r)
 	l.setItems(r, nil, nil)
 	l.scheduleArchiving(r)
@@ -74,7 +77,12 @@ func (l *loop) plan(r *run) {
 	if r.head.Mod < r.committed {
 		return // the watch is about to bring a newer head
 	}
-	h, err := l.runs.Decode(l.ctx, r.head)
+	if r.completed() {
+		l.setAside(r)
+		r.freed = nil
+		return // compact does the rest
+	}
+	h, err := l.decode(r)
 	if err == nil {
 		err = r.firstBad()
 	}
@@ -100,6 +108,39 @@ func (l *loop) plan(r *run) {
 	l.wakes.set(r, wake)
 	l.setItems(r, h, l.available(r, h, now))
 }
+
+// completed reports whether a run has completed and left nothing to be done: no
+// loss to forget, no event, and no claim gone but that of the outcome that
+// completed it, which its worker knows of. Most runs end like this, and their
+// heads need not be decoded.
+func (r *run) completed() bool {
+	s, err := snapshot.DecodeSummary(r.head.Value)
+	return err == nil && s.Status == grapnel.RunCompleted && len(r.losses)+len(r.mail)+len(r.claims) == 0 && len(r.freed) <= 1
+}
+
+// decode returns the head of a run, which is not to be modified. It is kept for
+// as long as the run's claims come and go, if that is not for long.
+func (l *loop) decode(r *run) (*snapshot.Head, error) {
+	if h := r.decoded; h != nil && h.Mod == r.head.Mod {
+		return h, nil
+	}
+	h, err := l.runs.Decode(l.ctx, r.head)
+	if err != nil {
+		return nil, err
+	}
+	if r.decoded == nil {
+		if old := l.recent[l.decodes%recentHeads]; old != nil {
+			old.decoded = nil
+		}
+		l.recent[l.decodes%recentHeads] = r
+		l.decodes++
+	}
+	r.decoded = h
+	return h, nil
+}
+
+// recentHeads is how many decoded heads are kept.
+const recentHeads = 1024
 
 // due reports whether time or the graph calls for a commit now, and otherwise
 // when to look at the run again, or zero.

@@ -40,13 +40,14 @@ type run struct {
 	rev   grapnel.Revision // of the latest change of any of its keys
 	base  grapnel.Revision // up to this revision it is as listed; older changes are no news
 
-	head   store.KV        // Mod is zero if there is none
-	ended  workflow.Moment // when the run ended, or zero; then the head's value is dropped
-	claims claims          // by node of the claim's key
-	fences snapshot.Claims // the same, for [snapshot.Claims.Covered]
-	mail   []mail          // unfolded events
-	losses []loss          // not known to be counted
-	freed  []claimed       // claims that a commit deleted, until the next refresh
+	head    store.KV        // Mod is zero if there is none
+	ended   workflow.Moment // when the run ended, or zero; then the head's value is dropped
+	decoded *snapshot.Head  // the same, if it was decoded lately; see [loop.decode]
+	claims  claims          // by node of the claim's key
+	fences  snapshot.Claims // the same, for [snapshot.Claims.Covered]
+	mail    []mail          // unfolded events
+	losses  []loss          // not known to be counted
+	freed   []claimed       // claims that a commit deleted, until the next refresh
 
 	items     []*item // available nodes, ascending
 	wakeAt    workflow.Moment

@@ -3,6 +3,7 @@ package snapshot
 import (
 	"fmt"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/grapnel-dev/grapnel"
@@ -77,6 +78,41 @@ func DecodeHead(kv store.KV) (*Head, error) {
 		size: len(kv.Value), unknown: m.ProtoReflect().GetUnknown(),
 	}, nil
 }
+
+// DecodeTimes reads the clock and the end of a head's value without decoding the
+// rest. Ended is zero for a run that has not. The error wraps
+// [grapnel.ErrCorrupt].
+func DecodeTimes(value []byte) (clock, ended workflow.Moment, err error) {
+	if _, err := DecodeSummary(value); err != nil {
+		return 0, 0, err
+	}
+	for b := value[summarySize:]; len(b) > 0; {
+		field, kind, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return 0, 0, fmt.Errorf("%w: a head's fields: %w", grapnel.ErrCorrupt, protowire.ParseError(n))
+		}
+		b = b[n:]
+		if n = protowire.ConsumeFieldValue(field, kind, b); n < 0 {
+			return 0, 0, fmt.Errorf("%w: field %d of a head: %w", grapnel.ErrCorrupt, field, protowire.ParseError(n))
+		}
+		if kind == protowire.VarintType && (field == clockField || field == endedField) {
+			v, _ := protowire.ConsumeVarint(b)
+			if field == clockField {
+				clock = workflow.Moment(v)
+			} else {
+				ended = workflow.Moment(v)
+			}
+		}
+		b = b[n:]
+	}
+	return clock, ended, nil
+}
+
+// Numbers of fields in head.proto.
+const (
+	clockField = 10
+	endedField = 13
+)
 
 // nodeToPB returns nil for a node that is as it was at the run's start.
 func nodeToPB(i int, n *workflow.NodeState, start workflow.Moment) *pb.Node {

@@ -59,16 +59,25 @@ func (r *Runs) Create(ctx context.Context, req CreateRequest) (h *Head, created 
 		// absent once this start was applied leaves the tombstone.
 		t.If = append(t.If, store.Absent(endedKey))
 	}
-	res, late, err := store.SettleLate(ctx, r.st, t)
-	if err != nil {
-		return nil, false, fmt.Errorf("start run %q: %w", req.Run, err)
-	}
-	if res.Succeeded {
-		h.Instance, h.Mod = res.Revision, res.Revision
-		return h, true, nil
-	}
-	if res.Reads[1].Found {
-		return nil, false, fmt.Errorf("start run %q: it was started and has been deleted since: %w", req.Run, grapnel.ErrRunGone)
+	late := false // a sending may still be on its way
+	var res store.Result
+	for {
+		var some bool
+		if res, some, err = store.SettleLate(ctx, r.st, t); err != nil {
+			return nil, false, fmt.Errorf("start run %q: %w", req.Run, err)
+		}
+		late = late || some
+		if res.Succeeded {
+			h.Instance, h.Mod = res.Revision, res.Revision
+			return h, true, nil
+		}
+		if res.Reads[1].Found {
+			return nil, false, fmt.Errorf("start run %q: it was started and has been deleted since: %w", req.Run, grapnel.ErrRunGone)
+		}
+		if res.Reads[0].Found {
+			break
+		}
+		// The run that was in the way is gone already.
 	}
 	existing, err := r.decode(ctx, res.Reads[0].KV)
 	if err != nil {

@@ -61,6 +61,8 @@ func (r *Runs) Send(ctx context.Context, h *Head, ev RunEvent) error {
 			return nil
 		case !now.Found || now.KV.Create != h.Instance:
 			return fmt.Errorf("send %s to run %q: %w", ev.Kind, h.Run, grapnel.ErrRunGone)
+		case !res.Succeeded && !res.Reads[0].Found:
+			continue // an earlier sending had arrived, and a retry has emptied the mailbox since
 		}
 		s, err := DecodeSummary(now.KV.Value)
 		if err != nil {

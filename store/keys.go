@@ -2,7 +2,6 @@ package store
 
 import (
 	"fmt"
-	"hash/fnv"
 	"strings"
 
 	"github.com/grapnel-dev/grapnel"
@@ -18,14 +17,24 @@ type Shard uint8
 // ShardOf returns the shard of a run. The result is persisted, in keys, and
 // never changes.
 func ShardOf(run grapnel.RunID) Shard {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(run))
-	v := h.Sum32()
+	v := uint32(2166136261) // FNV-1a, inlined: it is asked for at each key
+	for i := range len(run) {
+		v = (v ^ uint32(run[i])) * 16777619
+	}
 	return Shard(v ^ v>>8 ^ v>>16 ^ v>>24)
 }
 
 // String returns the two hex digits that stand for the shard in keys.
-func (s Shard) String() string { return fmt.Sprintf("%02x", uint8(s)) }
+func (s Shard) String() string { return shardNames[2*int(s) : 2*int(s)+2] }
+
+// shardNames has the two digits of each shard, one after the other.
+var shardNames = func() string {
+	var b strings.Builder
+	for i := range Shards {
+		fmt.Fprintf(&b, "%02x", i)
+	}
+	return b.String()
+}()
 
 // Keys names the keys of one namespace. Ids are escaped, so no id leads out of
 // the place it belongs to.
@@ -50,35 +59,54 @@ func (k Keys) Runs() string { return k.root + "run/" }
 func (k Keys) ShardRuns(s Shard) string { return k.root + "run/" + s.String() + "/" }
 
 // Run is what head, claims, outcomes and events of a run begin with.
-func (k Keys) Run(run grapnel.RunID) string {
-	return k.ShardRuns(ShardOf(run)) + Escape(string(run)) + "/"
-}
+func (k Keys) Run(run grapnel.RunID) string { return k.under(run, "") }
 
 // Head is the key of a run's head.
-func (k Keys) Head(run grapnel.RunID) string { return k.Run(run) + "head" }
+func (k Keys) Head(run grapnel.RunID) string { return k.under(run, "head") }
 
 // Claims is what the claims of a run begin with.
-func (k Keys) Claims(run grapnel.RunID) string { return k.Run(run) + "claim/" }
+func (k Keys) Claims(run grapnel.RunID) string { return k.under(run, "claim/") }
 
 // Claim is the key of the claim of a node.
 func (k Keys) Claim(run grapnel.RunID, node grapnel.NodeKey) string {
-	return k.Claims(run) + Escape(string(node))
+	return k.under(run, "claim/", Escape(string(node)))
+}
+
+// under makes a key of a run. There are several for each step of each run.
+func (k Keys) under(run grapnel.RunID, parts ...string) string {
+	id := Escape(string(run))
+	n := len(k.root) + len("run/00//") + len(id)
+	for _, p := range parts {
+		n += len(p)
+	}
+	var b strings.Builder
+	b.Grow(n)
+	b.WriteString(k.root)
+	b.WriteString("run/")
+	b.WriteString(ShardOf(run).String())
+	b.WriteByte('/')
+	b.WriteString(id)
+	b.WriteByte('/')
+	for _, p := range parts {
+		b.WriteString(p)
+	}
+	return b.String()
 }
 
 // Events is what the unfolded events of a run begin with.
-func (k Keys) Events(run grapnel.RunID) string { return k.Run(run) + "event/" }
+func (k Keys) Events(run grapnel.RunID) string { return k.under(run, "event/") }
 
 // Event is the key of an event that has not been folded.
 func (k Keys) Event(run grapnel.RunID, id grapnel.OperationID) string {
-	return k.Events(run) + Escape(string(id))
+	return k.under(run, "event/", Escape(string(id)))
 }
 
 // FoldedEvents is what the markers of a run's folded events begin with.
-func (k Keys) FoldedEvents(run grapnel.RunID) string { return k.Run(run) + "folded/" }
+func (k Keys) FoldedEvents(run grapnel.RunID) string { return k.under(run, "folded/") }
 
 // Folded is the key of the marker of a folded event.
 func (k Keys) Folded(run grapnel.RunID, id grapnel.OperationID) string {
-	return k.FoldedEvents(run) + Escape(string(id))
+	return k.under(run, "folded/", Escape(string(id)))
 }
 
 // Records is what a run's records begin with.
@@ -157,26 +185,26 @@ type RunKey struct {
 
 // ParseRun takes a key under [Keys.Runs] apart; ok is false if it is not one.
 func (k Keys) ParseRun(key string) (RunKey, bool) {
-	rest, ok := strings.CutPrefix(key, k.Runs())
+	rest, ok := strings.CutPrefix(key, k.root)
+	if rest, ok = strings.CutPrefix(rest, "run/"); !ok {
+		return RunKey{}, false
+	}
+	shard, rest, _ := strings.Cut(rest, "/")
+	escaped, rest, _ := strings.Cut(rest, "/")
+	kind, id, hasID := strings.Cut(rest, "/")
+	if kind == "" && !hasID || strings.Contains(id, "/") || hasID == (kind == "head") {
+		return RunKey{}, false
+	}
+	run, ok := Unescape(escaped)
 	if !ok {
 		return RunKey{}, false
 	}
-	parts := strings.Split(rest, "/")
-	if len(parts) < 3 || len(parts) > 4 {
+	r := RunKey{Run: grapnel.RunID(run), Shard: ShardOf(grapnel.RunID(run)), Kind: kind}
+	if r.Shard.String() != shard {
 		return RunKey{}, false
 	}
-	run, ok := Unescape(parts[1])
-	if !ok {
+	if r.ID, ok = Unescape(id); !ok {
 		return RunKey{}, false
-	}
-	r := RunKey{Run: grapnel.RunID(run), Shard: ShardOf(grapnel.RunID(run)), Kind: parts[2]}
-	if r.Shard.String() != parts[0] || (len(parts) == 3) != (r.Kind == "head") {
-		return RunKey{}, false
-	}
-	if len(parts) == 4 {
-		if r.ID, ok = Unescape(parts[3]); !ok {
-			return RunKey{}, false
-		}
 	}
 	return r, true
 }

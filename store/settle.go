@@ -3,14 +3,45 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/internal/mutation"
 )
 
-// Settle commits t and, once an outcome was unknown, sends it again until it is
-// known or ctx ends; then the error wraps [ErrUnknown]. Its guards must be safe
+// Attempt commits t as [Store.Commit] does, except that what Else reads is read
+// after a guard was found not to hold, all of it at one revision, which may be a
+// later one: by then the guards may hold again. Most commits succeed, and are
+// spared the reads that etcd would decode twice and never do. An Else that
+// writes stays in the transaction.
+//
+// If the reading fails the error wraps [grapnel.ErrUnavailable], or is that of
+// ctx's end: t was not applied.
+func Attempt(ctx context.Context, s Store, t Txn) (Result, error) {
+	reads := t.Else
+	if len(reads) == 0 || slices.ContainsFunc(reads, Op.Writes) || !slices.ContainsFunc(t.Then, Op.Writes) {
+		return s.Commit(ctx, t)
+	}
+	t.Else = nil
+	res, err := s.Commit(ctx, t)
+	if err != nil || res.Succeeded {
+		return res, err
+	}
+	found, err := s.Commit(ctx, Txn{Then: reads})
+	switch {
+	case err == nil:
+		return Result{Revision: found.Revision, Reads: found.Reads}, nil
+	case errors.Is(err, grapnel.ErrUnknown):
+		// Of reads there is nothing to be known but that they failed.
+		return Result{}, fmt.Errorf("%w: a guard did not hold, and the reading of why failed: %v", grapnel.ErrUnavailable, err) //nolint:errorlint // not to be taken for an unknown outcome of t
+	}
+	return Result{}, fmt.Errorf("a guard did not hold, and the reading of why failed: %w", err)
+}
+
+// Settle makes an [Attempt] at t and, once an outcome was unknown, sends it
+// again until it is known or ctx ends; then the error wraps [ErrUnknown]. Its guards must be safe
 // to repeat: see [Absent]. If it puts under a lease they must also not hold again
 // once t was applied: [ErrLeaseNotFound] is then taken for proof that it never
 // was. Other errors are those of [Store.Commit], and mean that t was never
@@ -26,7 +57,7 @@ func Settle(ctx context.Context, s Store, t Txn) (Result, error) {
 func SettleLate(ctx context.Context, s Store, t Txn) (_ Result, late bool, _ error) {
 	var unknown error
 	for pause := (Pause{}); ; {
-		res, err := s.Commit(ctx, t)
+		res, err := Attempt(ctx, s, t)
 		switch {
 		case err == nil:
 			return res, unknown != nil, nil

@@ -71,12 +71,20 @@ type committer struct {
 }
 
 // submit has an outcome committed and waits for it, as long as the session
-// lasts.
+// lasts. If no commit is under way it is made on the caller's goroutine: what
+// comes to wait meanwhile is left to another one.
 func (c *committer) submit(o *outcome) verdict {
 	c.mu.Lock()
-	c.waiting = append(c.waiting, o)
-	if !c.busy {
-		c.busy = true
+	if c.busy {
+		c.waiting = append(c.waiting, o)
+		c.mu.Unlock()
+		return <-o.done
+	}
+	c.busy = true
+	c.mu.Unlock()
+	c.commit([]*outcome{o})
+	c.mu.Lock()
+	if c.busy = len(c.waiting) > 0; c.busy {
 		c.s.work.Go(c.run)
 	}
 	c.mu.Unlock()

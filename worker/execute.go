@@ -71,7 +71,8 @@ type execution struct {
 	s     *session
 	ref   runRef
 	claim *claim.Claim
-	by    int // the node whose claim it is
+	by    int  // the node whose claim it is
+	apart bool // the claim has a lease of its own
 	slot  *slot
 	log   hclog.Logger // with the run and the fence
 	with  *committer
@@ -124,7 +125,8 @@ func (s *session) claim(o offer, sl *slot) *execution {
 	if o.cover.Fence != 0 {
 		t.CoverNode, t.CoverFence = snapshot.NodeKey(o.cover.Node), o.cover.Fence
 	}
-	c, kv, err := s.Acquire(ctx, t, s.leaseFor(&def.Nodes[o.node].Policy))
+	ttl := s.leaseFor(&def.Nodes[o.node].Policy)
+	c, kv, err := s.Acquire(ctx, t, ttl)
 	switch {
 	case errors.Is(err, claim.ErrTaken), errors.Is(err, grapnel.ErrRunGone), errors.Is(err, claim.ErrLost):
 		log.Debug("offered node not claimed", "node", o.node, "error", err)
@@ -133,7 +135,7 @@ func (s *session) claim(o offer, sl *slot) *execution {
 		log.Warn("offered node not claimed", "node", o.node, "error", err)
 		return nil
 	}
-	e.claim, e.log = c, log.With("fence", c.Fence())
+	e.claim, e.apart, e.log = c, ttl > 0, log.With("fence", c.Fence())
 	if e.head, err = s.w.runs.Decode(ctx, kv); err != nil {
 		e.log.Error("claimed node given back: the run cannot be read", "node", o.node, "error", err)
 		e.release()
@@ -278,6 +280,10 @@ func (e *execution) release() {
 // close ends the claim's context and its own lease, if it has one. By then the
 // claim's key is deleted or lost.
 func (e *execution) close() {
+	if !e.apart {
+		e.claim.Stop(context.Canceled)
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.s.Context()), e.s.Margin())
 	defer cancel()
 	if err := e.claim.Close(ctx); err != nil {

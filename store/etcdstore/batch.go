@@ -40,7 +40,9 @@ type piece struct {
 
 // batcher makes commits share requests. Up to slots requests are under way; a
 // commit that finds a free slot is sent at once, and those that arrive while
-// all are taken wait and go together. There is no delay beyond that.
+// all are taken wait and go together. There is no delay beyond that. Slots above
+// the first [promptSlots] are free only while a crowd waits: more requests with
+// fewer commits in each would cost etcd more than they would save anybody.
 //
 // Etcd does not isolate the pieces of a request from each other, so only pieces
 // that do not touch what another writes share one. The oldest piece always goes
@@ -54,12 +56,26 @@ type batcher struct {
 	head   *piece // oldest
 	tail   *piece
 	busy   int // slots taken
+	queue  int // how many are queued
 	ops    ceiling
 	bytes  ceiling
 	closed error
 	area   territory // scratch of take
 
 	wg sync.WaitGroup // the slots' goroutines
+}
+
+const (
+	// promptSlots is how many requests are under way however few commits wait:
+	// one that etcd is writing to its log, and one behind it.
+	promptSlots = 2
+	// crowd is how many commits have to wait for another request to be worth it.
+	crowd = 32
+)
+
+// wanted reports whether one more slot is to be taken. Called with mu held.
+func (b *batcher) wanted() bool {
+	return b.busy < b.slots && (b.busy < promptSlots || b.queue >= crowd)
 }
 
 // lookahead is how many queued pieces are considered for a request, as a
@@ -84,7 +100,7 @@ func (b *batcher) commit(ctx context.Context, e encoded, f footprint) (store.Res
 		return store.Result{}, b.closed
 	}
 	b.pushBack(p)
-	if b.busy < b.slots {
+	if b.wanted() {
 		b.busy++
 		b.wg.Go(b.run)
 	}
@@ -147,10 +163,10 @@ func (b *batcher) take() []*piece {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.dropStale()
-	if b.head == nil {
-		b.busy--
+	if b.busy--; b.head == nil || !b.wanted() {
 		return nil
 	}
+	b.busy++
 	first := b.head
 	b.remove(first)
 	if first.alone || b.head == nil {
@@ -261,6 +277,7 @@ func (p *piece) fail(err error) {
 
 func (b *batcher) pushBack(p *piece) {
 	p.queued = true
+	b.queue++
 	p.prev, p.next = b.tail, nil
 	if b.tail == nil {
 		b.head = p
@@ -272,6 +289,7 @@ func (b *batcher) pushBack(p *piece) {
 
 func (b *batcher) pushFront(p *piece) {
 	p.queued = true
+	b.queue++
 	p.prev, p.next = nil, b.head
 	if b.head == nil {
 		b.tail = p
@@ -293,4 +311,5 @@ func (b *batcher) remove(p *piece) {
 		p.next.prev = p.prev
 	}
 	p.next, p.prev, p.queued = nil, nil, false
+	b.queue--
 }

@@ -51,8 +51,8 @@ type Config struct {
 	// means 1 MiB. Etcd's --max-request-bytes is 1.5 MiB unless it is set. One
 	// commit may be larger: it goes alone.
 	MaxBytes int
-	// InFlight is how many requests that write are under way at a time; zero
-	// means 4.
+	// InFlight is how many requests that write are under way at a time, at the
+	// most; zero means 4. More than two are only while many commits wait.
 	InFlight int
 
 	// AllowOldServers makes [Open] warn of servers that it refuses otherwise;
