@@ -240,6 +240,10 @@ func TestBytesThatDoNotDecodeAreCorrupt(t *testing.T) {
 	})
 	t.Run("of the rest", func(t *testing.T) {
 		t.Parallel()
+		for _, value := range [][]byte{nil, append(bytes.Clone(good), 0x08), append(bytes.Clone(good), 0x80)} {
+			_, _, err := snapshot.DecodeTimes(value)
+			wantErr(t, err, grapnel.ErrCorrupt)
+		}
 		_, err := snapshot.DecodeProfile(store.KV{Value: []byte{0xff}})
 		wantErr(t, err, grapnel.ErrCorrupt)
 		_, err = snapshot.DecodeEvent(store.KV{Value: []byte{0xff}}, "e")
@@ -269,6 +273,10 @@ func TestHeadsSurviveARoundTrip(t *testing.T) {
 		s, err := snapshot.DecodeSummary(value)
 		if err != nil || s != h.Summary() {
 			t.Fatalf("summary %+v, %v, want %+v", s, err, h.Summary())
+		}
+		clock, end, err := snapshot.DecodeTimes(value)
+		if err != nil || clock != h.State.Clock || end != h.State.Ended {
+			t.Fatalf("clock %d and end %d, %v, want %d and %d", clock, end, err, h.State.Clock, h.State.Ended)
 		}
 	})
 }

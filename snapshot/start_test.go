@@ -61,6 +61,30 @@ func TestOneOfTwoStartersOfAnIDCreatesTheRun(t *testing.T) {
 	w.audit()
 }
 
+// The run in the way is deleted between the guard that failed because of it and
+// the look at it.
+func TestAStartWhoseObstacleVanishesIsMade(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	first := w.create("r", pair(t), grapnel.NewOperationID())
+	w.st.SetRule(func(i faultstore.Info) faultstore.Action {
+		if i.Kind != faultstore.Commit || len(i.Txn.If) > 0 || len(i.Txn.Then) != 2 || i.Txn.Then[0].Kind != store.OpGet {
+			return faultstore.Action{}
+		}
+		return faultstore.Action{Enter: func() {
+			w.st.SetRule(nil)
+			if err := w.another().Delete(context.WithoutCancel(t.Context()), first); err != nil {
+				t.Error(err)
+			}
+		}}
+	})
+	h, created, err := w.runs.Create(t.Context(), w.request("r", pair(t), grapnel.NewOperationID()))
+	if err != nil || !created || h.Instance <= first.Instance {
+		t.Errorf("created %t, %v", created, err)
+	}
+	w.audit()
+}
+
 // The reply to the start is lost; by the time the start is sent again its run
 // has gone on, and may have ended.
 func TestNothingLostByAStartWhoseRunHasMovedOn(t *testing.T) {

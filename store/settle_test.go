@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/store"
@@ -77,6 +78,76 @@ func TestSettleSendsAgainUntilTheOutcomeIsKnown(t *testing.T) {
 					}
 				}
 			})
+		})
+	}
+}
+
+// answering is a store that refuses guards and answers reads by a function.
+type answering struct {
+	store.Store
+	read func() (store.Result, error)
+	sent []store.Txn
+}
+
+func (s *answering) Commit(_ context.Context, t store.Txn) (store.Result, error) {
+	s.sent = append(s.sent, t)
+	if len(t.If) > 0 {
+		return store.Result{Revision: 7, Reads: make([]store.Read, len(t.Else))}, nil
+	}
+	return s.read()
+}
+
+func TestAttemptReadsWhyAGuardDidNotHold(t *testing.T) {
+	t.Parallel()
+	found := store.Result{Succeeded: true, Revision: 9, Reads: []store.Read{{Found: true}}}
+	guard, put, get := store.ModIs("a", 3), store.Put("a", []byte("x"), 0), store.Get("a")
+	for name, c := range map[string]struct {
+		txn  store.Txn
+		read error
+		sent []store.Txn
+		want store.Result
+		err  error
+	}{
+		"behind a failed guard": {
+			txn:  store.Txn{If: []store.Guard{guard}, Then: []store.Op{put}, Else: []store.Op{get}},
+			sent: []store.Txn{{If: []store.Guard{guard}, Then: []store.Op{put}}, {Then: []store.Op{get}}},
+			want: store.Result{Revision: 9, Reads: found.Reads},
+		},
+		"not what nobody asks for": {
+			txn:  store.Txn{If: []store.Guard{guard}, Then: []store.Op{put}},
+			sent: []store.Txn{{If: []store.Guard{guard}, Then: []store.Op{put}}},
+			want: store.Result{Revision: 7},
+		},
+		"in one transaction if Else writes": {
+			txn:  store.Txn{If: []store.Guard{guard}, Then: []store.Op{put}, Else: []store.Op{get, put}},
+			sent: []store.Txn{{If: []store.Guard{guard}, Then: []store.Op{put}, Else: []store.Op{get, put}}},
+			want: store.Result{Revision: 7, Reads: make([]store.Read, 2)},
+		},
+		"in one transaction if nothing writes": {
+			txn:  store.Txn{If: []store.Guard{guard}, Then: []store.Op{get}, Else: []store.Op{get}},
+			sent: []store.Txn{{If: []store.Guard{guard}, Then: []store.Op{get}, Else: []store.Op{get}}},
+			want: store.Result{Revision: 7, Reads: make([]store.Read, 1)},
+		},
+		"or says that nothing was written": {
+			txn:  store.Txn{If: []store.Guard{guard}, Then: []store.Op{put}, Else: []store.Op{get}},
+			read: errUnknown,
+			sent: []store.Txn{{If: []store.Guard{guard}, Then: []store.Op{put}}, {Then: []store.Op{get}}},
+			err:  grapnel.ErrUnavailable,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &answering{read: func() (store.Result, error) { return found, c.read }}
+			got, err := store.Attempt(t.Context(), s, c.txn)
+			if !errors.Is(err, c.err) || errors.Is(err, grapnel.ErrUnknown) {
+				t.Errorf("error %v, want %v and no unknown outcome", err, c.err)
+			}
+			if diff := cmp.Diff(c.want, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("result (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(c.sent, s.sent); diff != "" {
+				t.Errorf("sent (-want +got):\n%s", diff)
+			}
 		})
 	}
 }

@@ -124,6 +124,43 @@ func holding(t *testing.T, maxOps int, test func(b *rig, next func() *fakeReques
 	})
 }
 
+func TestMoreThanTwoRequestsAreUnderWayOnlyWhileACrowdWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeServer{requests: make(chan *fakeRequest, 100)}
+		b := &rig{t: t, batcher: newBatcher(f, 4, 128, 1<<20, time.Minute)}
+		for i := range promptSlots + crowd - 1 {
+			b.start(t.Context(), i, put(fmt.Sprint(i)))
+		}
+		if n := len(f.requests); n != promptSlots {
+			t.Fatalf("%d requests are under way while %d commits wait, want %d", n, crowd-1, promptSlots)
+		}
+		b.start(t.Context(), 40, put("40"))
+		if n := len(f.requests); n != promptSlots+1 {
+			t.Fatalf("%d requests are under way since %d commits waited, want %d", n, crowd, promptSlots+1)
+		}
+		first, second, third := <-f.requests, <-f.requests, <-f.requests
+		if n := len(third.pieces); n != crowd {
+			t.Errorf("the third request has %d commits, want all %d that waited", n, crowd)
+		}
+		b.start(t.Context(), 41, put("41"))
+		third.answer <- nil
+		synctest.Wait()
+		if n := len(f.requests); n != 0 {
+			t.Errorf("the slot for a crowd took %d more requests for one commit", n)
+		}
+		first.answer <- nil
+		synctest.Wait()
+		if n := len(f.requests); n != 1 {
+			t.Errorf("a free slot took %d requests for the commit that waits, want 1", n)
+		}
+		second.answer <- nil
+		(<-f.requests).answer <- nil
+		b.close(errClosed)
+		b.wg.Wait()
+	})
+}
+
 func TestCommitWithAFreeSlotIsSentAtOnceAndLaterOnesGoTogether(t *testing.T) {
 	t.Parallel()
 	holding(t, 128, func(b *rig, next func() *fakeRequest, first *fakeRequest) {
