@@ -77,43 +77,54 @@ type Claim struct {
 // outcome is unknown is looked after even when ctx has ended, for as long as the
 // session lasts, so Acquire may return a claim after ctx's end.
 func (s *Session) Acquire(ctx context.Context, t Target, ttl time.Duration) (*Claim, store.KV, error) {
-	c := &Claim{mu: make(lock, 1), s: s, run: t.Run, node: t.Node, key: s.keys.Claim(t.Run, t.Node)}
-	id := s.ID()
+	c := s.claimOf(t, s.ID())
 	if ttl > 0 {
 		own, err := lease.GrantUnder(ctx, s.Context(), s.st, ttl, min(s.Margin(), ttl/4), ErrLost, s.log)
 		if err != nil {
 			return nil, store.KV{}, fmt.Errorf("claim node %s of run %q: %w", t.Node, t.Run, err)
 		}
-		c.own, id = own, own.ID()
+		c.own, c.value.Lease = own, int64(own.ID())
 	}
-	c.value = &pb.Claim{
-		Worker: string(s.me), Lease: int64(id), Attempt: uint32(t.Attempt), Started: t.Started, Instance: int64(t.Instance),
-	}
-	head, err := c.acquire(ctx, t, id)
+	head, err := c.acquire(ctx, t)
 	if err != nil {
 		err = fmt.Errorf("claim node %s of run %q: %w", t.Node, t.Run, err)
 		return nil, store.KV{}, errors.Join(err, c.revoke(ctx))
 	}
-	c.mod = grapnel.Revision(c.fence)
-	c.ctx, c.cancel = context.WithCancelCause(s.Context())
-	c.hook()
+	c.begin()
 	return c, head, nil
 }
 
-func (c *Claim) acquire(ctx context.Context, t Target, id store.LeaseID) (store.KV, error) {
+// claimOf returns the claim of a node under a lease, as it will be once it is
+// acquired.
+func (s *Session) claimOf(t Target, id store.LeaseID) *Claim {
+	return &Claim{
+		mu: make(lock, 1), s: s, run: t.Run, node: t.Node, key: s.keys.Claim(t.Run, t.Node),
+		value: &pb.Claim{
+			Worker: string(s.me), Lease: int64(id), Attempt: uint32(t.Attempt), Started: t.Started, Instance: int64(t.Instance),
+		},
+	}
+}
+
+// begin begins the life of a claim that was acquired.
+func (c *Claim) begin() {
+	c.mod = grapnel.Revision(c.fence)
+	c.ctx, c.cancel = context.WithCancelCause(c.s.Context())
+	c.hook()
+}
+
+func (c *Claim) acquire(ctx context.Context, t Target) (store.KV, error) {
 	s := c.s
 	for {
 		if !s.Trusted() {
-			return store.KV{}, fmt.Errorf("%w: the session is not to be trusted any more", ErrLost)
+			return store.KV{}, errNotTrusted
 		}
-		// Each sending is an operation of its own, so that a claim found later
-		// is known to be this one.
-		c.value.Operation = string(grapnel.NewOperationID())
 		mod := s.revision()
-		txn, err := c.txn(t, id, mod)
+		txn, err := c.txn(t)
 		if err != nil {
 			return store.KV{}, err
 		}
+		txn.If = append(txn.If, s.unchanged(mod)...)
+		txn.Else = []store.Op{store.Get(c.key), store.Get(s.keys.Head(t.Run)), store.Get(s.key)}
 		res, err := store.Attempt(ctx, s.st, txn)
 		if errors.Is(err, grapnel.ErrUnknown) {
 			got, head, err := c.resolve(ctx, txn, mod)
@@ -135,21 +146,25 @@ func (c *Claim) acquire(ctx context.Context, t Target, id store.LeaseID) (store.
 	}
 }
 
-func (c *Claim) txn(t Target, id store.LeaseID, mod grapnel.Revision) (store.Txn, error) {
+var errNotTrusted = fmt.Errorf("%w: the session is not to be trusted any more", ErrLost)
+
+// txn puts the claim and gets the head. What it lacks is the guard on the
+// session, which several claims can share.
+func (c *Claim) txn(t Target) (store.Txn, error) {
+	// Each sending is an operation of its own, so that a claim found later is
+	// known to be this one.
+	c.value.Operation = string(grapnel.NewOperationID())
 	value, err := proto.Marshal(c.value)
 	if err != nil {
 		return store.Txn{}, fmt.Errorf("encode claim: %w", err)
 	}
 	head := c.s.keys.Head(t.Run)
 	txn := store.Txn{
-		Then: []store.Op{store.Put(c.key, value, id), store.Get(head)},
-		Else: []store.Op{store.Get(c.key), store.Get(head), store.Get(c.s.key)},
+		If:   make([]store.Guard, 0, 4),
+		Then: []store.Op{store.Put(c.key, value, store.LeaseID(c.value.Lease)), store.Get(head)},
 	}
 	if !mutation.On(mutation.ClaimWithoutAbsent) {
 		txn.If = append(txn.If, store.Absent(c.key))
-	}
-	if !mutation.On(mutation.ClaimWithoutSession) {
-		txn.If = append(txn.If, store.ModIs(c.s.key, mod))
 	}
 	if !mutation.On(mutation.ClaimWithoutInstance) {
 		txn.If = append(txn.If, store.CreateIs(head, t.Instance))
@@ -158,6 +173,14 @@ func (c *Claim) txn(t Target, id store.LeaseID, mod grapnel.Revision) (store.Txn
 		txn.If = append(txn.If, store.CreateIsNot(c.s.keys.Claim(t.Run, t.CoverNode), grapnel.Revision(t.CoverFence)))
 	}
 	return txn, nil
+}
+
+// unchanged holds while the session key is as it was at revision mod.
+func (s *Session) unchanged(mod grapnel.Revision) []store.Guard {
+	if mutation.On(mutation.ClaimWithoutSession) {
+		return nil
+	}
+	return []store.Guard{store.ModIs(s.key, mod)}
 }
 
 // resolve finds out what became of a claim of unknown outcome, whose guard was
@@ -175,11 +198,17 @@ func (c *Claim) resolve(ctx context.Context, sent store.Txn, mod grapnel.Revisio
 	if err != nil {
 		return false, store.KV{}, err
 	}
-	if !reads[0].Found || !c.isMine(reads[0].KV) {
-		return false, store.KV{}, nil
+	return c.found(reads[0]), reads[1].KV, nil
+}
+
+// found takes in what was read once the claim was void, if it had not been
+// applied before: it reports whether it was.
+func (c *Claim) found(r store.Read) bool {
+	if !r.Found || !c.isMine(r.KV) {
+		return false
 	}
-	c.fence = grapnel.Fence(reads[0].KV.Create)
-	return true, reads[1].KV, nil
+	c.fence = grapnel.Fence(r.KV.Create)
+	return true
 }
 
 func (c *Claim) isMine(kv store.KV) bool {

@@ -189,6 +189,12 @@ func (c *contender) turn() {
 	own := time.Duration(c.rng.IntN(2)) * time.Hour
 	var held *claim.Claim
 	c.h.add(c.client, op{kind: "acquire"}, func() (result, bool) {
+		if c.rng.IntN(2) == 0 {
+			if held = c.together(); held == nil {
+				return result{}, false // it does not say why
+			}
+			return result{ok: true, fence: held.Fence()}, true
+		}
 		got, _, err := c.s.Acquire(c.w.Context(), c.w.target("0"), own)
 		switch {
 		case err == nil:
@@ -228,6 +234,23 @@ func (c *contender) turn() {
 		})
 	}
 	c.had = append(c.had, held)
+}
+
+// together tries to claim the node with one that nobody else wants, which it
+// gives back. It returns nil if the node is not to be had.
+func (c *contender) together() *claim.Claim {
+	targets := []claim.Target{c.w.target(grapnel.NodeKey(fmt.Sprint(100 + c.client))), c.w.target("0")}
+	acquired, err := c.s.AcquireAll(c.w.Context(), targets)
+	if err != nil {
+		if !errors.Is(err, grapnel.ErrUnavailable) {
+			c.w.Errorf("acquire together: %v", err)
+		}
+		return nil
+	}
+	if private := acquired[0].Claim; private != nil {
+		c.w.release(private)
+	}
+	return acquired[1].Claim
 }
 
 // write writes the resource once, whatever comes of it.

@@ -157,9 +157,9 @@ func (e *execution) call(ctx context.Context, h workflow.Handler, in []byte) <-c
 	results := make(chan result, 1)
 	c := &call{run: e.ref.run, node: snapshot.NodeKey(e.node), task: e.head.Def().Nodes[e.node].Task}
 	e.s.w.calls.begin(c)
-	e.slot.retain()
+	e.order.slot.retain()
 	go func() { // joined by wait, unless the function does not return
-		defer e.slot.release()
+		defer e.order.slot.release()
 		defer e.s.w.calls.end(c)
 		// What it comes to if the function ends the goroutine.
 		r := failed(&workflow.Failure{Kind: workflow.KindPanic, Node: -1, Message: "the task called runtime.Goexit"})

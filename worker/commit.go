@@ -219,6 +219,9 @@ func (s *session) stopRun(h *snapshot.Head, but []*outcome) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if c := s.committers[ref]; c == nil || c.users <= len(but) {
+		return // nobody else here executes a node of it
+	}
 next:
 	for _, e := range s.active {
 		if e.ref != ref {

@@ -47,7 +47,14 @@ func (s *session) unqueue(o offer) {
 	delete(s.queued, o.nodeRef)
 }
 
-// dispatch gives each offer a slot, until ctx ends.
+// order is an offer and the slot that it was given.
+type order struct {
+	offer
+	slot *slot
+}
+
+// dispatch gives each offer a slot, until ctx ends. Offers that wait at the same
+// time are claimed together.
 func (s *session) dispatch(ctx context.Context) {
 	for {
 		select {
@@ -58,22 +65,43 @@ func (s *session) dispatch(ctx context.Context) {
 			case <-ctx.Done():
 				return
 			case s.w.slots <- struct{}{}:
-				sl := &slot{w: s.w, users: 1}
-				s.work.Go(func() { s.execute(o, sl) })
+				orders := s.gather(order{o, &slot{w: s.w, users: 1}})
+				s.work.Go(func() { s.executeAll(orders) })
 			}
 		}
 	}
+}
+
+// gather returns an order and those that can be had without waiting for an offer
+// or a slot.
+func (s *session) gather(first order) []order {
+	orders := []order{first}
+	for len(orders) < claim.MostTogether {
+		select {
+		case s.w.slots <- struct{}{}:
+		default:
+			return orders
+		}
+		select {
+		case o := <-s.offers:
+			orders = append(orders, order{o, &slot{w: s.w, users: 1}})
+		default:
+			<-s.w.slots
+			return orders
+		}
+	}
+	return orders
 }
 
 // execution is a claim and the node that is being executed under it: the one
 // claimed, then, in a chain, the ones that follow it.
 type execution struct {
 	s     *session
+	order order // what it began with
 	ref   runRef
 	claim *claim.Claim
-	by    int  // the node whose claim it is
-	apart bool // the claim has a lease of its own
-	slot  *slot
+	by    int          // the node whose claim it is
+	apart bool         // the claim has a lease of its own
 	log   hclog.Logger // with the run and the fence
 	with  *committer
 
@@ -83,17 +111,107 @@ type execution struct {
 	since   time.Time       // and on the monotonic one
 }
 
+// executeAll claims what is offered, all at once if that is possible, and has
+// each node executed.
+func (s *session) executeAll(orders []order) {
+	var together []*execution
+	var targets []claim.Target
+	for _, o := range orders {
+		e, t, ttl := s.prepare(o)
+		switch {
+		case e == nil:
+			s.done(o)
+		case len(orders) == 1:
+			s.execute(e, t, ttl)
+		case ttl == 0:
+			together, targets = append(together, e), append(targets, t)
+		default:
+			s.work.Go(func() { s.execute(e, t, ttl) })
+		}
+	}
+	acquired := make([]claim.Acquired, len(targets))
+	if len(targets) > 1 {
+		all, err := s.AcquireAll(s.Context(), targets)
+		if err == nil {
+			acquired = all
+		} else {
+			s.log.Debug("offered nodes not claimed together", "error", err)
+		}
+	}
+	for i, e := range together {
+		s.work.Go(func() {
+			if got := acquired[i]; got.Claim != nil {
+				s.begin(e, got.Claim, got.Head)
+			} else {
+				s.execute(e, targets[i], 0)
+			}
+		})
+	}
+}
+
+// done ends an order.
+func (s *session) done(o order) {
+	s.unqueue(o.offer)
+	o.slot.release()
+}
+
+// prepare returns the execution that an order calls for, how to claim its node,
+// and the TTL of the lease that the claim is to have for itself, or zero. The
+// execution is nil if the node cannot be executed here.
+func (s *session) prepare(o order) (*execution, claim.Target, time.Duration) {
+	log := s.log.With("run", o.run)
+	def, err := s.w.runs.Definitions().Get(s.Context(), o.definition)
+	if err != nil {
+		log.Warn("offered node not claimed", "node", o.node, "error", err)
+		return nil, claim.Target{}, 0
+	}
+	if o.node < 0 || o.node >= len(def.Nodes) || !s.canRun(def, o.node) {
+		log.Debug("offered node cannot be executed here", "node", o.node)
+		return nil, claim.Target{}, 0
+	}
+	e := &execution{s: s, order: o, ref: o.runRef, by: o.node, node: o.node, log: log, started: s.clock.now(), since: time.Now()}
+	t := claim.Target{
+		Run: o.run, Instance: o.instance, Node: snapshot.NodeKey(o.node), Attempt: o.attempt, Started: int64(e.started),
+	}
+	if o.cover.Fence != 0 {
+		t.CoverNode, t.CoverFence = snapshot.NodeKey(o.cover.Node), o.cover.Fence
+	}
+	return e, t, s.leaseFor(&def.Nodes[o.node].Policy)
+}
+
 // execute claims what is offered and executes it, and what follows it.
-func (s *session) execute(o offer, sl *slot) {
-	defer sl.release()
-	e := s.claim(o, sl)
-	s.unqueue(o)
-	if e == nil {
+func (s *session) execute(e *execution, t claim.Target, ttl time.Duration) {
+	e.apart = ttl > 0
+	c, head, err := s.Acquire(s.Context(), t, ttl)
+	switch {
+	case err == nil:
+		s.begin(e, c, head)
+		return
+	case errors.Is(err, claim.ErrTaken), errors.Is(err, grapnel.ErrRunGone), errors.Is(err, claim.ErrLost):
+		e.log.Debug("offered node not claimed", "node", e.node, "error", err)
+	default:
+		e.log.Warn("offered node not claimed", "node", e.node, "error", err)
+	}
+	s.done(e.order)
+}
+
+// begin executes a node that was claimed, and what follows it.
+func (s *session) begin(e *execution, c *claim.Claim, head store.KV) {
+	defer e.order.slot.release()
+	var err error
+	e.claim, e.log = c, e.log.With("fence", c.Fence())
+	if e.head, err = s.w.runs.Decode(s.Context(), head); err != nil {
+		s.unqueue(e.order.offer)
+		e.log.Error("claimed node given back: the run cannot be read", "node", e.node, "error", err)
+		e.release()
+		e.close()
 		return
 	}
+	s.remember(e)
+	s.unqueue(e.order.offer)
 	defer s.forget(e)
-	if why := s.unfit(e, o); why != "" {
-		e.log.Debug("claimed node is not to be executed", "node", o.node, "reason", why)
+	if why := s.unfit(e, e.order.offer); why != "" {
+		e.log.Debug("claimed node is not to be executed", "node", e.node, "reason", why)
 		e.release()
 		return
 	}
@@ -103,47 +221,6 @@ func (s *session) execute(o offer, sl *slot) {
 			return
 		}
 	}
-}
-
-// claim claims what is offered. It returns nil if that is not to be had.
-func (s *session) claim(o offer, sl *slot) *execution {
-	ctx := s.Context()
-	log := s.log.With("run", o.run)
-	def, err := s.w.runs.Definitions().Get(ctx, o.definition)
-	if err != nil {
-		log.Warn("offered node not claimed", "node", o.node, "error", err)
-		return nil
-	}
-	if o.node < 0 || o.node >= len(def.Nodes) || !s.canRun(def, o.node) {
-		log.Debug("offered node cannot be executed here", "node", o.node)
-		return nil
-	}
-	e := &execution{s: s, ref: o.runRef, by: o.node, node: o.node, slot: sl, started: s.clock.now(), since: time.Now()}
-	t := claim.Target{
-		Run: o.run, Instance: o.instance, Node: snapshot.NodeKey(o.node), Attempt: o.attempt, Started: int64(e.started),
-	}
-	if o.cover.Fence != 0 {
-		t.CoverNode, t.CoverFence = snapshot.NodeKey(o.cover.Node), o.cover.Fence
-	}
-	ttl := s.leaseFor(&def.Nodes[o.node].Policy)
-	c, kv, err := s.Acquire(ctx, t, ttl)
-	switch {
-	case errors.Is(err, claim.ErrTaken), errors.Is(err, grapnel.ErrRunGone), errors.Is(err, claim.ErrLost):
-		log.Debug("offered node not claimed", "node", o.node, "error", err)
-		return nil
-	case err != nil:
-		log.Warn("offered node not claimed", "node", o.node, "error", err)
-		return nil
-	}
-	e.claim, e.apart, e.log = c, ttl > 0, log.With("fence", c.Fence())
-	if e.head, err = s.w.runs.Decode(ctx, kv); err != nil {
-		e.log.Error("claimed node given back: the run cannot be read", "node", o.node, "error", err)
-		e.release()
-		e.close()
-		return nil
-	}
-	s.remember(e)
-	return e
 }
 
 // canRun reports whether the worker can execute node i of def.
