@@ -75,6 +75,7 @@ func TestItCoordinatesUntilItIsStopped(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	batches := c.Store().Watch(ctx, store.WatchRequest{Prefix: keys.Coordinators()})
+	<-batches // it is open
 	done := make(chan error, 1)
 	go func() {
 		done <- run(ctx, "--endpoints", endpoint, "--retention", "-1s", "--sink", filepath.Join(t.TempDir(), "records"))

@@ -77,6 +77,7 @@ func TestItSaysThatItHasNoTasksAndShowsUpUntilItIsStopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	batches := c.Store().Watch(ctx, store.WatchRequest{Prefix: keys.Workers()})
+	<-batches // it is open
 	type result struct {
 		told string
 		err  error
