@@ -91,7 +91,7 @@ func newRole(a *app) *cobra.Command {
 		Hidden: true,
 		Args:   cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return wfrun.Serve(cmd.Context(), args[0], a.in, a.out, a.err)
+			return wfrun.Serve(cmd.Context(), args[0], nil, a.in, a.out, a.err)
 		},
 	}
 }

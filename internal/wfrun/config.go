@@ -10,6 +10,7 @@ import (
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/internal/cli"
 	"github.com/grapnel-dev/grapnel/internal/wfformat"
+	"github.com/grapnel-dev/grapnel/workflow"
 )
 
 // Defaults and limits of [Config].
@@ -32,6 +33,11 @@ type Config struct {
 	File     string
 	// TimeScale multiplies the recorded times; zero takes no time at all.
 	TimeScale float64
+	// Definition is another thing to run, in place of Workflow, and Input what
+	// it gets, as JSON; empty means null. Its tasks are those that [Serve]
+	// registers.
+	Definition *workflow.Definition
+	Input      []byte
 	// Workers is how many worker processes there are at a time; zero means
 	// [DefaultWorkers].
 	Workers int
@@ -69,6 +75,9 @@ type Config struct {
 	// Progress gets lines for people, a few each second at most; nil means
 	// none.
 	Progress io.Writer
+	// Columns is how wide Progress is, if it is a terminal: then a bar that is
+	// drawn anew takes the place of lines that count. Zero means that it is none.
+	Columns int
 	// Logs is a folder that gets a file with what each process wrote to its
 	// standard error; empty keeps only the last lines, for errors.
 	Logs string
@@ -101,8 +110,11 @@ func (c *Config) problems() []error {
 	wrong := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%w: "+format, append([]any{grapnel.ErrInvalid}, args...)...))
 	}
-	if c.Workflow == nil {
+	switch {
+	case c.Workflow == nil && c.Definition == nil:
 		wrong("there is no workflow to run")
+	case c.Workflow != nil && c.Definition != nil:
+		wrong("there are two workflows to run, a recorded one and a definition: leave out one of both")
 	}
 	if c.TimeScale < 0 || math.IsNaN(c.TimeScale) || math.IsInf(c.TimeScale, 0) {
 		wrong("time scale %v; it is a number of zero or more", c.TimeScale)
@@ -112,6 +124,9 @@ func (c *Config) problems() []error {
 	}
 	if c.Slots < 0 {
 		wrong("%d slots", c.Slots)
+	}
+	if c.Columns < 0 {
+		wrong("%d columns", c.Columns)
 	}
 	if c.KillWorkers < 0 || c.KillCoordinators < 0 {
 		wrong("%d workers and %d coordinators to be killed", c.KillWorkers, c.KillCoordinators)

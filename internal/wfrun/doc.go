@@ -1,6 +1,7 @@
-// Package wfrun runs a recorded workflow as a fleet would: on worker processes
-// of its own, some of which it kills on the way, and audits afterwards what the
-// store's history says of it.
+// Package wfrun runs a workflow as a fleet would: on worker processes of its own,
+// some of which it kills on the way, and audits afterwards what the store's
+// history says of it. The workflow is a recorded one, whose tasks sleep, or any
+// definition, whose tasks the caller of [Serve] brings along.
 //
 // # Processes
 //

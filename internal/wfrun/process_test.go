@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 func child(behaviour, which string) int {
 	switch behaviour {
 	case "real":
-		if err := Serve(context.Background(), which, os.Stdin, os.Stdout, os.Stderr); err != nil {
+		if err := Serve(context.Background(), which, registerGreeting, os.Stdin, os.Stdout, os.Stderr); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}

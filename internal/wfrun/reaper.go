@@ -29,6 +29,8 @@ type reaper struct {
 	fleet  *fleet
 	random *rand.Rand // chooses workers, and is used for nothing else meanwhile
 	tell   *teller
+	// nodeName returns the name of a node in the report.
+	nodeName func(grapnel.NodeKey) string
 	// settled waits until no request of a dead worker is on its way any more.
 	settled func()
 
@@ -41,7 +43,8 @@ type reaper struct {
 func newReaper(st store.Store, v *view, f *fleet, random *rand.Rand, tell *teller) *reaper {
 	return &reaper{
 		st: st, keys: v.keys, run: v.run, view: v, fleet: f, random: random, tell: tell,
-		settled: func() { time.Sleep(settle) }, byRole: map[role]int{},
+		nodeName: func(k grapnel.NodeKey) string { return string(k) },
+		settled:  func() { time.Sleep(settle) }, byRole: map[role]int{},
 	}
 }
 
@@ -124,9 +127,10 @@ func (r *reaper) strike(ctx context.Context, s strike, victim *process, after in
 	k := Kill{Process: victim.name, After: after}
 	if s.role == roleWorker {
 		var err error
-		if k.Claims, err = r.leftBehind(ctx, victim); err != nil {
+		if k.Held, err = r.leftBehind(ctx, victim); err != nil {
 			return false, err
 		}
+		k.Claims = len(k.Held)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -138,37 +142,46 @@ func (r *reaper) strike(ctx context.Context, s strike, victim *process, after in
 	r.made = append(r.made, k)
 	r.byRole[s.role]++
 	if s.role == roleWorker {
-		r.tell.say("killed %s, which held %d claims", k.Process, k.Claims)
+		r.tell.say("killed %s, which held %s", k.Process, claims(k.Claims))
 	} else {
 		r.tell.say("killed %s, which owned the shard", k.Process)
 	}
 	return true, nil
 }
 
-// leftBehind counts the claims of a worker that was killed, once no request of
-// its is on its way any more. It does so even when the run ends meanwhile.
-func (r *reaper) leftBehind(ctx context.Context, victim *process) (int, error) {
+func claims(n int) string {
+	if n == 1 {
+		return "1 claim"
+	}
+	return fmt.Sprintf("%d claims", n)
+}
+
+// leftBehind returns what the claims were for that a worker that was killed left
+// behind, once no request of its is on its way any more. It does so even when
+// the run ends meanwhile.
+func (r *reaper) leftBehind(ctx context.Context, victim *process) ([]string, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
 	defer cancel()
 	r.settled()
-	n := 0
+	var held []string
 	req := store.ListRequest{Prefix: r.keys.Claims(r.run)}
 	for {
 		page, err := r.st.List(ctx, req)
 		if err != nil {
-			return 0, fmt.Errorf("look up the claims that %s left behind: %w", victim.name, err)
+			return nil, fmt.Errorf("look up the claims that %s left behind: %w", victim.name, err)
 		}
 		for _, kv := range page.KVs {
 			m := &pb.Claim{}
 			if err := proto.Unmarshal(kv.Value, m); err != nil {
-				return 0, fmt.Errorf("%w: key %q: %w", grapnel.ErrCorrupt, kv.Key, err)
+				return nil, fmt.Errorf("%w: key %q: %w", grapnel.ErrCorrupt, kv.Key, err)
 			}
 			if processName(grapnel.WorkerID(m.Worker)) == victim.name {
-				n++
+				k, _ := r.keys.ParseRun(kv.Key)
+				held = append(held, r.nodeName(grapnel.NodeKey(k.ID)))
 			}
 		}
 		if !page.More {
-			return n, nil
+			return held, nil
 		}
 		req.Revision, req.After = page.Revision, page.KVs[len(page.KVs)-1].Key
 	}

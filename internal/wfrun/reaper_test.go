@@ -4,9 +4,11 @@ import (
 	"context"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/internal/cli"
 	"github.com/grapnel-dev/grapnel/internal/pb"
 	"github.com/grapnel-dev/grapnel/store"
@@ -35,6 +37,7 @@ func newHunt(t *testing.T) *hunt {
 	}
 	reap := newReaper(s.st, s.view, f, rand.New(rand.NewPCG(1, 0)), &teller{began: time.Now(), w: io.Discard})
 	reap.settled = func() {}
+	reap.nodeName = func(k grapnel.NodeKey) string { return "node " + string(k) }
 	return &hunt{scene: s, fleet: f, reap: reap, worked: make(chan error, 1), followed: make(chan struct{})}
 }
 
@@ -75,7 +78,8 @@ func TestReaperKillsAWorkerThatHoldsAClaimAndReplacesIt(t *testing.T) {
 	if r.WorkerKills != 1 || r.Kills != 1 || r.MissedKills != 0 || r.KillsLeft != 0 {
 		t.Errorf("reported %+v", r)
 	}
-	if len(r.KillList) != 1 || r.KillList[0].Process != "worker-2" || r.KillList[0].Claims != 1 {
+	if len(r.KillList) != 1 || r.KillList[0].Process != "worker-2" || r.KillList[0].Claims != 1 ||
+		!slices.Equal(r.KillList[0].Held, []string{"node 0"}) {
 		t.Errorf("reported kills %+v", r.KillList)
 	}
 	if h.fleet.holder("worker-1") == nil || h.fleet.holder("worker-3") == nil {

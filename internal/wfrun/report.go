@@ -1,6 +1,7 @@
 package wfrun
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -11,16 +12,18 @@ import (
 // Report is what became of a run. It ends, as JSON, with the numbers that tell
 // whether all went well.
 type Report struct {
-	File        string  `json:"file"`
-	Workflow    string  `json:"workflow"`
-	Seed        uint64  `json:"seed"`
-	TimeScale   float64 `json:"time_scale"`
-	Workers     int     `json:"workers"`
-	Namespace   string  `json:"namespace"`
-	Run         string  `json:"run"`
-	Status      string  `json:"status"`
-	Cause       string  `json:"cause,omitempty"` // of a run that did not complete
-	WorkerKills int     `json:"worker_kills"`
+	File      string  `json:"file"`
+	Workflow  string  `json:"workflow"`
+	Seed      uint64  `json:"seed"`
+	TimeScale float64 `json:"time_scale"`
+	Workers   int     `json:"workers"`
+	Namespace string  `json:"namespace"`
+	Run       string  `json:"run"`
+	Status    string  `json:"status"`
+	Cause     string  `json:"cause,omitempty"` // of a run that did not complete
+	// Output is that of a run that completed. It is not part of the JSON.
+	Output      json.RawMessage `json:"-"`
+	WorkerKills int             `json:"worker_kills"`
 	// CoordinatorKills counts owners of the run's shard that were killed.
 	CoordinatorKills int `json:"coordinator_kills"`
 	// MissedKills counts workers that were killed and turned out to have just
@@ -54,8 +57,10 @@ type Kill struct {
 	Process string `json:"process"`
 	// After is how many nodes had completed.
 	After int `json:"after"`
-	// Claims is how many claims a worker left behind.
-	Claims int `json:"claims"`
+	// Claims is how many claims a worker left behind, and Held names the nodes
+	// that they were made for; a worker may have gone on from one to the next.
+	Claims int      `json:"claims"`
+	Held   []string `json:"held,omitempty"`
 }
 
 // AuditSummary is what the audit is based on.

@@ -44,9 +44,11 @@ type etcdReady struct {
 }
 
 // Serve is what a child does: it plays a role, as told on stdin, until stdin or
-// ctx ends. The process does nothing else. Errors wrap [grapnel.ErrInvalid] for a
-// role or settings that are none, or are the role's own.
-func Serve(ctx context.Context, which string, stdin io.Reader, stdout, stderr io.Writer) error {
+// ctx ends. The process does nothing else. Register adds to a worker, before it
+// runs, the tasks of [Config.Definition]; nil adds none. Errors wrap
+// [grapnel.ErrInvalid] for a role or settings that are none, or are the role's
+// own.
+func Serve(ctx context.Context, which string, register func(*worker.Worker), stdin io.Reader, stdout, stderr io.Writer) error {
 	// A terminal's Ctrl-C goes to all processes; it is the parent's to stop the
 	// children, in their order. And a dead parent reads no logs, which is no
 	// reason not to stop well.
@@ -74,7 +76,7 @@ func Serve(ctx context.Context, which string, stdin io.Reader, stdout, stderr io
 	case roleCoordinator:
 		return serveCoordinator(ctx, s, log)
 	case roleWorker:
-		return serveWorker(ctx, s, log)
+		return serveWorker(ctx, s, register, log)
 	}
 	return fmt.Errorf("%w: role %q", grapnel.ErrInvalid, which)
 }
@@ -149,7 +151,7 @@ func serveCoordinator(ctx context.Context, s settings, log hclog.Logger) (err er
 	return unlessStopping(ctx, c.Run(ctx))
 }
 
-func serveWorker(ctx context.Context, s settings, log hclog.Logger) (err error) {
+func serveWorker(ctx context.Context, s settings, register func(*worker.Worker), log hclog.Logger) (err error) {
 	st, err := s.Etcd.Open(ctx, log)
 	if err != nil {
 		return unlessStopping(ctx, err)
@@ -163,6 +165,9 @@ func serveWorker(ctx context.Context, s settings, log hclog.Logger) (err error) 
 		return err
 	}
 	worker.Handle(w, wfformat.SleepTask, wfformat.Sleep)
+	if register != nil {
+		register(w)
+	}
 	return unlessStopping(ctx, w.Run(ctx))
 }
 

@@ -8,6 +8,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -59,20 +62,30 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	}
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	r := &runner{cfg: &cfg, keys: keys, def: def, fail: fail, tell: &teller{began: time.Now(), w: cfg.Progress}}
+	r := &runner{cfg: &cfg, keys: keys, def: def, fail: fail, tell: newTeller(&cfg)}
 	return r.run(ctx)
 }
 
 // definition makes a definition whose nodes survive all kills that are planned.
 func definition(cfg *Config) (*workflow.Definition, error) {
+	if cfg.Definition != nil {
+		// It is the caller's; a policy is no part of its identity.
+		def := *cfg.Definition
+		def.Nodes = slices.Clone(def.Nodes)
+		return survivable(&def, cfg.KillWorkers), nil
+	}
 	def, err := cfg.Workflow.Definition("", cfg.TimeScale)
 	if err != nil {
 		return nil, err
 	}
+	return survivable(def, cfg.KillWorkers), nil
+}
+
+func survivable(def *workflow.Definition, kills int) *workflow.Definition {
 	for i := range def.Nodes {
-		def.Nodes[i].Policy.MaxLosses = workflow.DefaultMaxLosses + cfg.KillWorkers
+		def.Nodes[i].Policy.MaxLosses = workflow.DefaultMaxLosses + kills
 	}
-	return def, nil
+	return def
 }
 
 // runner is one call of [Run].
@@ -142,10 +155,20 @@ func (r *runner) checkEmpty(ctx context.Context, st store.Store) error {
 	return nil
 }
 
+// nodeName returns a node's name; a key's first part is the node's index.
+func (r *runner) nodeName(k grapnel.NodeKey) string {
+	index, _, _ := strings.Cut(string(k), ".")
+	i, err := strconv.Atoi(index)
+	if err != nil || i < 0 || i >= len(r.def.Nodes) {
+		return string(k)
+	}
+	return r.def.Nodes[i].Name
+}
+
 // conduct starts the run, waits for its end and kills on the way.
 func (r *runner) conduct(ctx context.Context, st store.Store, c *client.Client, f *fleet, report *Report) error {
 	began := time.Now()
-	run, err := c.StartDefinition(ctx, r.def, nil)
+	run, err := c.StartDefinition(ctx, r.def, r.cfg.Input)
 	if err != nil {
 		return err
 	}
@@ -156,6 +179,7 @@ func (r *runner) conduct(ctx context.Context, st store.Store, c *client.Client, 
 	strikes := plan(len(r.def.Nodes), r.cfg.KillWorkers, r.cfg.KillCoordinators, random)
 	v := newView(st, r.keys, run.ID())
 	reap := newReaper(st, v, f, random, r.tell)
+	reap.nodeName = r.nodeName
 	untilEnd, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	var wg sync.WaitGroup
@@ -189,11 +213,11 @@ func (r *runner) wait(ctx context.Context, v *view) error {
 
 // state reports how the run stands.
 func (r *runner) state(ctx context.Context, c *client.Client, id grapnel.RunID, report *Report) error {
-	info, err := c.Get(ctx, id)
+	info, err := c.Get(ctx, id, client.WithOutput())
 	if err != nil {
 		return err
 	}
-	report.Status = info.Status.String()
+	report.Status, report.Output = info.Status.String(), info.Output
 	for _, n := range info.Nodes {
 		if n.State == client.NodeCompleted {
 			report.Completed++

@@ -11,6 +11,8 @@ import (
 
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/internal/wfformat"
+	"github.com/grapnel-dev/grapnel/worker"
+	"github.com/grapnel-dev/grapnel/workflow"
 )
 
 // realConfig runs a generated workflow on processes that are this test binary.
@@ -157,10 +159,59 @@ func TestServeRefusesWhatIsNoRole(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := Serve(t.Context(), "cook", strings.NewReader(stdin), &bytes.Buffer{}, &bytes.Buffer{})
+			err := Serve(t.Context(), "cook", nil, strings.NewReader(stdin), &bytes.Buffer{}, &bytes.Buffer{})
 			if !errors.Is(err, grapnel.ErrInvalid) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// greeting is a task of the user's own, which child registers.
+var greeting = workflow.NewTask[string, string]("greet")
+
+func registerGreeting(w *worker.Worker) {
+	worker.Handle(w, greeting, func(_ context.Context, name string) (string, error) { return "Hello, " + name, nil })
+}
+
+func TestDefinitionWithTasksOfItsOwnRunsToItsOutput(t *testing.T) {
+	t.Parallel()
+	w := workflow.New("greetings", func(g *workflow.Graph, name workflow.Value[string]) workflow.Value[[]string] {
+		return workflow.Gather(g, "all",
+			workflow.Do(g, greeting, name, workflow.ID("one")),
+			workflow.Do(g, greeting, name, workflow.ID("two")))
+	})
+	def, err := w.Definition()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{
+		Definition: def, Input: []byte(`"you"`), Workers: 1, KillWorkers: 0, TTL: MinTTL,
+		RoleArgs: []string{childArg, "real"},
+	}
+	r, err := Run(t.Context(), cfg)
+	if err = errors.Join(err, errOf(r)); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := string(r.Output), `["Hello, you","Hello, you"]`; got != want {
+		t.Errorf("the output is %s, not %s", got, want)
+	}
+	if r.Tasks != 2 || r.Workflow != "greetings" {
+		t.Errorf("reported %+v", r)
+	}
+}
+
+func TestKillsLeaveTheCallersDefinitionAsItIs(t *testing.T) {
+	t.Parallel()
+	def := &workflow.Definition{Nodes: []workflow.Node{{}}}
+	made, err := definition(&Config{Definition: def, KillWorkers: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := made.Nodes[0].Policy.MaxLosses; got != workflow.DefaultMaxLosses+3 {
+		t.Errorf("a node survives %d losses", got)
+	}
+	if got := def.Nodes[0].Policy.MaxLosses; got != 0 {
+		t.Errorf("the definition that was given is changed: %d losses", got)
 	}
 }
