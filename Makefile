@@ -16,6 +16,10 @@ PKG ?= ./...
 concurrent := store store/memstore store/etcdstore claim worker coordinator client internal/lease
 RACE_PKG   ?= $(foreach dir,$(concurrent),$(if $(wildcard $(dir)/*_test.go),./$(dir)))
 
+# How many workers the demo kills while they hold claims; SEED says when and whom.
+KILL ?= 1
+SEED ?= 1
+
 # One part of the mutations or of the recorded workflows: SHARE=2/5 is the
 # second fifth.
 SHARE ?=
@@ -42,11 +46,9 @@ build: ## Build the commands into bin/
 	go build -o bin/ ./cmd/...
 
 .PHONY: demo
-demo: ## Run 300 tasks on four workers, kill two on the way, and audit the result
-	go build -o bin/ ./cmd/grapnel
-	mkdir -p .demo
-	bin/grapnel gen wfformat --shape montage --tasks 300 --seed 1 > .demo/montage.json
-	env -u GRAPNEL_ENDPOINTS bin/grapnel run --wfformat .demo/montage.json --workers 4 --kill-workers 2 --time-scale 0.05 -o json
+demo: ## Survey Go's standard library on four workers, kill one on the way (KILL=0, 1, 2 …)
+	go build -o bin/demo ./examples/stdlib
+	bin/demo -kill '$(KILL)' -seed '$(SEED)' -out .demo
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -67,7 +67,7 @@ func (t *teller) follow(ctx context.Context, v *view, tasks int, kills func() in
 	said := ""
 	for {
 		s := v.look()
-		line := fmt.Sprintf("%d/%d tasks done, %d claims, %d kills", s.completed, tasks, s.running, kills())
+		line := fmt.Sprintf("%d/%d tasks done, %d claimed, %d killed", s.completed, tasks, s.running, kills())
 		switch {
 		case t.columns > 0:
 			t.draw(bar(t.columns, s.completed, tasks, line))

@@ -9,7 +9,7 @@ import (
 
 func TestBarFillsWithWhatIsDoneAndNeverTheWholeLine(t *testing.T) {
 	t.Parallel()
-	const text = "12/24 tasks done, 7 claims, 1 kills"
+	const text = "12/24 tasks done, 7 claimed, 1 killed"
 	for _, columns := range []int{1, 2, 10, 60, 80, 200} {
 		last := -1
 		for done := range 25 {
