@@ -36,8 +36,13 @@ func (l *loop) applyBatch(b store.Batch) {
 func (l *loop) applyRevision(rev grapnel.Revision, events []store.Event, touched map[*run]struct{}) {
 	heads := map[grapnel.RunID]bool{}
 	for _, ev := range events {
-		if k, ok := l.keys.ParseRun(ev.KV.Key); ok && k.Kind == "head" {
-			heads[k.Run] = true
+		k, ok := l.keys.ParseRun(ev.KV.Key)
+		if !ok || k.Kind != "head" {
+			continue
+		}
+		heads[k.Run] = true
+		if r := l.shards[k.Shard].runs[k.Run]; rev <= l.view.base && r != nil {
+			l.replayHead(r, ev)
 		}
 	}
 	for _, ev := range events {
@@ -86,21 +91,6 @@ func (l *loop) putHead(r *run, kv store.KV) {
 	l.endLosses(r, kv)
 }
 
-// endLosses forgets the losses before a head that says that the run has ended:
-// if it is retried, they are not to be counted against the new generation.
-func (l *loop) endLosses(r *run, kv store.KV) {
-	if len(r.losses) == 0 {
-		return
-	}
-	if s, err := snapshot.DecodeSummary(kv.Value); err != nil || !s.Status.Ended() {
-		return
-	}
-	r.losses = slices.DeleteFunc(r.losses, func(lo loss) bool { return lo.at < kv.Mod })
-	if len(r.losses) == 0 {
-		l.clearLosses(r)
-	}
-}
-
 // claimDeleted takes in that a claim is gone, with or without its head being
 // written.
 func (l *loop) claimDeleted(r *run, ev store.Event, id string, deliberate bool) {
@@ -123,15 +113,21 @@ func (l *loop) claimDeleted(r *run, ev store.Event, id string, deliberate bool) 
 		r.freed = append(r.freed, c)
 		return
 	}
-	l.addLoss(r, loss{node: node, fence: c.fence, worker: c.worker, at: ev.KV.Mod})
+	l.lose(r, loss{key: node, fence: c.fence, worker: c.worker, at: ev.KV.Mod})
 }
 
-// replay looks for losses in history that the listing already contains the
-// effects of.
-func (l *loop) replay(ev store.Event, k store.RunKey, headWritten bool, touched map[*run]struct{}) {
-	if r := l.shards[k.Shard].runs[k.Run]; k.Kind == "head" && !ev.Deleted && r != nil {
-		l.endLosses(r, ev.KV)
+// replayHead takes in a change of a head in history that the listing already
+// contains the effects of.
+func (l *loop) replayHead(r *run, ev store.Event) {
+	if ev.Deleted || len(r.losses) == 0 {
+		return
 	}
+	l.findLosses(r, ev.Previous)
+	l.endLosses(r, ev.KV)
+}
+
+// replay looks for losses in such history.
+func (l *loop) replay(ev store.Event, k store.RunKey, headWritten bool, touched map[*run]struct{}) {
 	node, ok := snapshot.NodeIndex(grapnel.NodeKey(k.ID))
 	if k.Kind != "claim" || !ok {
 		return
@@ -147,12 +143,15 @@ func (l *loop) replay(ev store.Event, k store.RunKey, headWritten bool, touched 
 		c, known = l.decodeClaim(ev.Previous, node), true
 	}
 	r := l.shards[k.Shard].runs[k.Run]
+	if r != nil && known {
+		l.uncover(r, c)
+	}
 	switch {
 	case headWritten || r == nil:
 	case !known:
 		l.log.Warn("a claim vanished of which nothing is known", "run", k.Run, "node", node, "revision", ev.KV.Mod)
 	case grapnel.Revision(c.fence) > r.head.Create:
-		l.addLoss(r, loss{node: node, fence: c.fence, worker: c.worker, at: ev.KV.Mod})
+		l.lose(r, loss{key: node, fence: c.fence, worker: c.worker, at: ev.KV.Mod})
 		l.shards[k.Shard].busy = true
 		touched[r] = struct{}{}
 	}

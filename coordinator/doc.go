@@ -57,8 +57,9 @@
 //     losses. To see how far the watch is, a member puts a key of its own among
 //     those of the runs ([store.Keys.Barrier]).
 //   - A claim that vanished in a revision that neither wrote nor deleted its
-//     run's head was lost. The loss is committed on condition that the claim is
-//     absent, and the node is not offered before.
+//     run's head was lost. The loss is counted for the node that the claim was
+//     the right to at that revision, whatever has become of it since, and the
+//     node is not offered before.
 //   - The clock of times in heads never goes back, and nothing happens early by
 //     it.
 //   - Bytes that do not decode are never changed.
@@ -94,9 +95,10 @@
 // recorded last what they had processed ([store.Keys.Processed]). If somebody
 // compacts the store beyond that while no coordinator is watching, the losses in
 // between are not counted; their nodes are offered again all the same. The same
-// goes for losses before the first coordinator of a namespace ever ran. A loss
-// whose node was claimed again before it could be counted waits for that claim
-// to end and is not counted if the node's outcome has come by then.
+// goes for losses before the first coordinator of a namespace ever ran, and for
+// those that the owner has not counted by the time their run ends or fails: a
+// worker that claims a lost node again, with an old offer or because it looked
+// for itself, may be faster.
 //
 // Events of a kind that this version does not know are left in the mailbox for a
 // newer one, and keep their run from ending.

@@ -157,37 +157,6 @@ func holds(g store.Guard, r store.Read) bool {
 	return true
 }
 
-// count counts losses.
-func (d *duty) count(h *snapshot.Head, c *snapshot.Change) (bool, error) {
-	counted := false
-	for _, lo := range slices.Clone(d.losses) {
-		node, ok := lo.holder(h)
-		if !ok || d.claims[lo.node] != nil || d.claims[node] != nil || len(d.checks) >= mostChecks {
-			continue
-		}
-		ch, err := h.Advance(workflow.ClaimLost{Node: node, Fence: lo.fence, Worker: lo.worker, Now: d.now})
-		if err != nil {
-			return false, err
-		}
-		if ch.Verdict != workflow.Applied {
-			continue
-		}
-		counted = true
-		if mutation.On(mutation.LossWithoutAbsent) {
-			continue
-		}
-		giveUp := func() error {
-			d.losses = slices.DeleteFunc(d.losses, func(o loss) bool { return o == lo })
-			return nil
-		}
-		d.require(c, store.Absent(d.claimKey(lo.node)), giveUp)
-		if node != lo.node {
-			d.require(c, store.Absent(d.claimKey(node)), giveUp)
-		}
-	}
-	return counted, nil
-}
-
 func (d *duty) claimKey(node int) string { return d.keys.Claim(d.run, snapshot.NodeKey(node)) }
 
 // fold folds events. Those that come too late change nothing, but are marked as

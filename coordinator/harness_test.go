@@ -17,6 +17,7 @@ import (
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/claim"
 	"github.com/grapnel-dev/grapnel/coordinator"
+	"github.com/grapnel-dev/grapnel/internal/audit"
 	"github.com/grapnel-dev/grapnel/internal/pb"
 	"github.com/grapnel-dev/grapnel/snapshot"
 	"github.com/grapnel-dev/grapnel/store"
@@ -332,10 +333,12 @@ func equal[T comparable](t *testing.T, what string, got, want T) {
 
 func grapnelRun(id string) grapnel.RunID { return grapnel.RunID(id) }
 
-// claimQuietly claims node 0 from within another goroutine's call.
-func claimQuietly(w *worker, h *snapshot.Head) {
-	target := claim.Target{Run: h.Run, Instance: h.Instance, Node: snapshot.NodeKey(0), Attempt: 1, Started: time.Now().UnixMilli()}
-	if _, _, err := w.s.Acquire(context.Background(), target, 0); err != nil {
-		w.e.t.Errorf("claim: %v", err)
+// clean fails the test if what happened breaks a promise.
+func (e *env) clean() {
+	e.t.Helper()
+	report, err := audit.Read(e.t.Context(), e.st, e.keys)
+	e.must(err)
+	for _, v := range report.Violations {
+		e.t.Error(v)
 	}
 }

@@ -6,21 +6,124 @@ import (
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/internal/mutation"
 	"github.com/grapnel-dev/grapnel/snapshot"
+	"github.com/grapnel-dev/grapnel/store"
+	"github.com/grapnel-dev/grapnel/workflow"
 )
 
-// holder returns the node that a vanished claim was the right to, if its loss
-// has to be counted still: not if it was counted, if the node has moved on, or
-// if the run has.
-func (lo loss) holder(h *snapshot.Head) (node int, ok bool) {
-	if grapnel.Revision(lo.fence) < h.Instance {
-		return 0, false
+// loss is a claim that vanished without its head being written.
+type loss struct {
+	key    int // the node of the claim's key
+	fence  grapnel.Fence
+	worker grapnel.WorkerID
+	at     grapnel.Revision // when it vanished
+
+	// node is what the claim was the right to when it vanished; it means nothing
+	// before known is set.
+	node  int
+	known bool
+	// cover is what covered that node besides, or nothing: if that claim was
+	// there still, the one that vanished was the right to nothing.
+	cover workflow.Cover
+}
+
+// find finds out what the claim was the right to, by the head as of the loss. Ok
+// is false if it was the right to nothing.
+func (lo *loss) find(h *snapshot.Head) (ok bool) {
+	if grapnel.Revision(lo.fence) < h.Instance || h.State.Status != grapnel.RunRunning || h.State.Cause != nil {
+		return false
 	}
-	node, ok = h.State.Holder(lo.node, lo.fence)
-	if !ok || !h.State.Ready(node) {
-		return 0, false
+	lo.node, lo.known = h.State.Holder(lo.key, lo.fence)
+	if lo.known {
+		if c := h.State.Nodes[lo.node].Cover; c != (workflow.Cover{Node: lo.key, Fence: lo.fence}) {
+			lo.cover = c
+		}
 	}
-	t := h.State.Nodes[node].Trouble
-	return node, t == nil || lo.fence > t.LossFence || mutation.On(mutation.LossCountedTwice)
+	return lo.known
+}
+
+// due reports whether the loss has to be counted still.
+func (lo *loss) due(h *snapshot.Head) bool {
+	if mutation.On(mutation.LossOfLaterHead) {
+		lo.node, lo.known = h.State.Holder(lo.key, lo.fence)
+	}
+	if !lo.known || grapnel.Revision(lo.fence) < h.Instance {
+		return false
+	}
+	return h.State.Uncounted(lo.node, lo.fence) || mutation.On(mutation.LossCountedTwice) && h.State.Ready(lo.node)
+}
+
+// lose takes note of a claim that vanished. In history that is replayed the head
+// that is known may be younger than the loss; what the claim was the right to is
+// found out when the version before it comes.
+func (l *loop) lose(r *run, lo loss) {
+	asOf := r.head.Mod <= lo.at
+	if asOf && (len(r.head.Value) == 0 || !l.find(r, &lo, r.head)) {
+		return
+	}
+	if !slices.ContainsFunc(r.losses, func(o loss) bool { return o.key == lo.key && o.fence == lo.fence }) {
+		r.losses = append(r.losses, lo)
+		l.view.lossy[r] = struct{}{}
+	}
+}
+
+// find finds out what a vanished claim was the right to. Whole fleets of claims
+// may vanish at once, so it remembers the head it decoded last.
+func (l *loop) find(r *run, lo *loss, head store.KV) bool {
+	if l.view.lostOf == nil || l.view.lostOf.Run != r.id || l.view.lostOf.Mod != head.Mod {
+		h, err := snapshot.DecodeHead(head)
+		if err != nil {
+			return false // the run is left alone
+		}
+		l.view.lostOf = h
+	}
+	if !lo.find(l.view.lostOf) {
+		return false
+	}
+	if lo.cover.Fence == 0 {
+		return true
+	}
+	if c := r.claims[lo.cover.Node]; c != nil && c.fence == lo.cover.Fence {
+		return false
+	}
+	// It may have gone with this one, or, in history that is replayed, after it.
+	return !slices.ContainsFunc(r.losses, func(o loss) bool {
+		return o.key == lo.cover.Node && o.fence == lo.cover.Fence && o.at >= lo.at
+	})
+}
+
+// findLosses finds out what claims were the right to that had vanished before a
+// head was written, of which was is the version before.
+func (l *loop) findLosses(r *run, was store.KV) {
+	found := r.losses[:0]
+	for _, lo := range r.losses {
+		if lo.known || len(was.Value) > 0 && l.find(r, &lo, was) {
+			found = append(found, lo)
+		}
+	}
+	r.losses = found
+	l.tidyLosses(r)
+}
+
+// uncover forgets the losses of claims on nodes that a claim covered which has
+// vanished only now.
+func (l *loop) uncover(r *run, c claimed) {
+	by := workflow.Cover{Node: c.node, Fence: c.fence}
+	r.losses = slices.DeleteFunc(r.losses, func(lo loss) bool { return lo.cover == by })
+	l.tidyLosses(r)
+}
+
+// endLosses forgets the losses before a head that says that the run has ended:
+// an end settles them, and if the run is retried, they are not to be counted
+// against the new generation.
+func (l *loop) endLosses(r *run, kv store.KV) {
+	if len(r.losses) == 0 {
+		return
+	}
+	if s, err := snapshot.DecodeSummary(kv.Value); err != nil || !s.Status.Ended() {
+		return
+	}
+	r.losses = slices.DeleteFunc(r.losses, func(lo loss) bool { return lo.at < kv.Mod })
+	l.tidyLosses(r)
 }
 
 // pruneLosses forgets the losses that need not be counted any more.
@@ -28,13 +131,19 @@ func (l *loop) pruneLosses(r *run, h *snapshot.Head) {
 	if len(r.losses) == 0 || h.Mod < r.head.Mod {
 		return
 	}
-	r.losses = slices.DeleteFunc(r.losses, func(lo loss) bool {
-		_, ok := lo.holder(h)
-		return !ok
-	})
+	r.losses = slices.DeleteFunc(r.losses, func(lo loss) bool { return lo.known && !lo.due(h) })
+	l.tidyLosses(r)
+}
+
+func (l *loop) tidyLosses(r *run) {
 	if len(r.losses) == 0 {
 		l.clearLosses(r)
 	}
+}
+
+func (l *loop) clearLosses(r *run) {
+	r.losses = nil
+	delete(l.view.lossy, r)
 }
 
 // lostNodes returns the nodes of which a loss waits to be counted.
@@ -44,19 +153,37 @@ func (r *run) lostNodes(h *snapshot.Head) map[int]bool {
 	}
 	lost := map[int]bool{}
 	for _, lo := range r.losses {
-		if node, ok := lo.holder(h); ok {
-			lost[node] = true
+		if lo.due(h) {
+			lost[lo.node] = true
 		}
 	}
 	return lost
 }
 
-// countable reports whether a loss can be counted now. One whose node is claimed
-// again, by a worker that looked for itself, waits: to count it would be to
-// change the number of an attempt that is under way.
-func (l *loop) countable(r *run, h *snapshot.Head) bool {
-	return slices.ContainsFunc(r.losses, func(lo loss) bool {
-		n, ok := lo.holder(h)
-		return ok && r.claims[lo.node] == nil && r.claims[n] == nil
-	})
+// countable reports whether a loss waits to be counted.
+func (r *run) countable(h *snapshot.Head) bool {
+	return slices.ContainsFunc(r.losses, func(lo loss) bool { return lo.due(h) && !r.claimedAgain(lo) })
+}
+
+// claimedAgain: a loss is counted whether or not its node is claimed again, by a
+// worker that took an old offer or looked for itself.
+func (r *run) claimedAgain(lo loss) bool {
+	return mutation.On(mutation.LossWaitsForClaim) && (r.claims[lo.key] != nil || r.claims[lo.node] != nil)
+}
+
+// count counts losses, those of a node in the order in which they happened. That
+// the claims are gone needs no guard: a fence does not come back.
+func (d *duty) count(h *snapshot.Head, _ *snapshot.Change) (bool, error) {
+	counted := false
+	for _, lo := range d.losses {
+		if !lo.due(h) {
+			continue
+		}
+		ch, err := h.Advance(workflow.ClaimLost{Node: lo.node, Fence: lo.fence, Worker: lo.worker, Now: d.now})
+		if err != nil {
+			return false, err
+		}
+		counted = counted || ch.Verdict == workflow.Applied
+	}
+	return counted, nil
 }

@@ -179,31 +179,3 @@ func TestTheLossOfAChainIsThatOfTheNodeItHadGotTo(t *testing.T) {
 		equal(t, "offers", b.offers(), "r/2")
 	})
 }
-
-func TestHonestCountWhileANodeIsClaimedAgain(t *testing.T) {
-	simulate(t, func(t *testing.T, e *env) {
-		fs := e.through()
-		e.coordinate(func(c *coordinator.Config) { c.Store = fs })
-		a, b := e.join("a", 1, nil), e.join("b", 1, nil)
-		e.start("r", e.define([][]int{{}}, func(d *workflow.Definition) { d.Nodes[0].Policy.Retry.Attempts = 3 }), nil)
-		a.claim("r", 0)
-		claimed := false
-		fs.SetRule(func(i faultstore.Info) faultstore.Action {
-			if claimed || !e.writesHead(i, "r") {
-				return faultstore.Action{}
-			}
-			claimed = true // by a worker that looks for itself, just before the loss is committed
-			return faultstore.Action{Enter: func() {
-				h := e.load("r")
-				claimQuietly(b, h)
-			}}
-		})
-		a.die()
-		if !claimed {
-			t.Fatal("the coordinator has not tried to count the loss")
-		}
-		equal(t, "losses while the node is claimed", e.losses("r", 0), 0)
-		b.die()
-		equal(t, "losses once it is not", e.losses("r", 0), 2)
-	})
-}

@@ -207,6 +207,7 @@ func compareIDs(a, b grapnel.WorkerID) int {
 
 func (l *loop) offer(it *item, w *worker, now workflow.Moment) {
 	it.to, it.until = w, now.Add(l.cfg.OfferTTL)
+	it.offer.AsOf = int64(l.view.applied)
 	w.offered[it] = struct{}{}
 	w.offers = append(w.offers, it.offer)
 	l.queue.offered = append(l.queue.offered, offered{it: it, to: w, until: it.until})

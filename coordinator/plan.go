@@ -74,8 +74,11 @@ func (l *loop) plan(r *run) {
 		l.setAside(r)
 		return
 	}
-	if r.head.Mod < r.committed {
-		return // the watch is about to bring a newer head
+	if r.head.Mod < r.committed { // the watch is about to bring a newer head
+		if len(r.losses) > 0 {
+			l.setItems(r, nil, nil) // one of them may be lost
+		}
+		return
 	}
 	if r.completed() {
 		l.setAside(r)
@@ -99,7 +102,7 @@ func (l *loop) plan(r *run) {
 	}
 	now := l.clock.now()
 	due, wake := l.due(r, h, now)
-	due = due || l.hasMail(r) || l.countable(r, h)
+	due = due || l.hasMail(r) || r.countable(h)
 	if due {
 		l.jobs.add(r)
 	} else {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/grapnel-dev/grapnel/claim"
 	"github.com/grapnel-dev/grapnel/coordinator"
 	"github.com/grapnel-dev/grapnel/internal/audit"
+	"github.com/grapnel-dev/grapnel/internal/pb"
 	"github.com/grapnel-dev/grapnel/snapshot"
 	"github.com/grapnel-dev/grapnel/store"
 	"github.com/grapnel-dev/grapnel/store/faultstore"
@@ -24,7 +27,10 @@ type crowd struct {
 	rng     *rand.Rand
 	workers []*worker
 	held    map[*worker][]*claim.Claim
+	numbers map[*claim.Claim]int // of attempts, as of their claims
+	old     []*pb.Offer          // all that were ever made
 	born    int
+	blind   atomic.Bool // no coordinator can write a head
 }
 
 func (c *crowd) step() {
@@ -34,9 +40,14 @@ func (c *crowd) step() {
 	}
 	for i, w := range c.workers {
 		for _, m := range w.messages() {
+			c.old = append(c.old, m.Offers...)
 			for _, o := range m.Offers {
 				c.take(w, grapnel.RunID(o.Run), int(o.Node))
 			}
+		}
+		for range min(3, len(c.old)) { // long past, or as if the worker had looked for itself
+			o := c.old[c.rng.IntN(len(c.old))]
+			c.take(w, grapnel.RunID(o.Run), int(o.Node))
 		}
 		for _, held := range c.held[w] {
 			if c.rng.IntN(3) > 0 {
@@ -44,11 +55,33 @@ func (c *crowd) step() {
 			}
 		}
 		if c.rng.IntN(12) == 0 {
-			w.die()
-			delete(c.held, w)
 			c.workers[i] = c.workers[len(c.workers)-1]
 			c.workers = c.workers[:len(c.workers)-1]
+			c.lose(w)
 			return
+		}
+	}
+}
+
+// lose has a worker die. Now and then others claim what it held, and may be
+// through with it, before any owner could count that.
+func (c *crowd) lose(w *worker) {
+	lost := c.held[w]
+	delete(c.held, w)
+	c.blind.Store(c.rng.IntN(2) == 0)
+	defer c.blind.Store(false)
+	w.die()
+	if !c.blind.Load() || len(c.workers) == 0 {
+		return
+	}
+	again := c.workers[c.rng.IntN(len(c.workers))]
+	for _, l := range lost {
+		node, _ := snapshot.NodeIndex(l.Node())
+		c.take(again, l.Run(), node)
+	}
+	for _, l := range c.held[again] {
+		if c.rng.IntN(2) == 0 {
+			c.conclude(l)
 		}
 	}
 }
@@ -72,11 +105,12 @@ func (c *crowd) take(w *worker, id grapnel.RunID, node int) {
 	h, err = e.runs.Decode(e.t.Context(), head)
 	e.must(err)
 	early := h.State.Nodes[node].Available > workflow.MomentOf(time.Now())
-	if !h.State.Ready(node) || early || h.State.Nodes[node].Attempt() != n.Attempt() {
+	if !h.State.Ready(node) || early {
 		e.must(got.Release(e.t.Context()))
 		return
 	}
 	c.held[w] = append(c.held[w], got)
+	c.numbers[got] = h.State.Nodes[node].Attempt()
 }
 
 // conclude commits an outcome: now and then a failure.
@@ -101,10 +135,15 @@ func (c *crowd) conclude(held *claim.Claim) {
 		now := workflow.MomentOf(time.Now())
 		var ev workflow.Event = workflow.NodeCompleted{Node: node, Fence: held.Fence(), Now: now, Output: []byte("1")}
 		if fails {
-			ev = workflow.AttemptFailed{Node: node, Fence: held.Fence(), Attempt: h.State.Nodes[node].Attempt(), Now: now, RetryAt: now.Add(3 * time.Second)}
+			ev = workflow.AttemptFailed{Node: node, Fence: held.Fence(), Attempt: c.numbers[held], Now: now, RetryAt: now.Add(3 * time.Second)}
 		}
-		if _, err := h.Advance(ev); err != nil {
+		ready := h.State.Ready(node)
+		ch, err := h.Advance(ev)
+		if err != nil {
 			return change, err
+		}
+		if ready && ch.Verdict != workflow.Applied {
+			e.t.Errorf("the outcome %+v under a live claim is %v", ev, ch.Verdict)
 		}
 		if h.State.Finished() && !e.runs.EventsWaiting(h, reads) {
 			if _, err := h.Advance(workflow.RunEnded{Now: now}); err != nil {
@@ -122,6 +161,14 @@ func (c *crowd) conclude(held *claim.Claim) {
 	e.must(held.Close(e.t.Context()))
 }
 
+// writesAnyHead reports whether a call is a commit that writes the head of a run.
+func (e *env) writesAnyHead(i faultstore.Info) bool {
+	return i.Kind == faultstore.Commit && slices.ContainsFunc(i.Txn.Then, func(o store.Op) bool {
+		k, ok := e.keys.ParseRun(o.Key)
+		return ok && k.Kind == "head" && o.Kind == store.OpPut
+	})
+}
+
 // TestAllRunsEndUnderRandomFaults lets two coordinators look after runs while
 // their requests fail, their watches break, their leases expire, workers die,
 // and somebody cancels; what happened is audited.
@@ -134,13 +181,19 @@ func TestAllRunsEndUnderRandomFaults(t *testing.T) {
 				for range 2 {
 					e.coordinate(func(c *coordinator.Config) { c.Store, c.Retention = fs, -1 })
 				}
-				fs.SetRule(faultstore.Random(seed, faultstore.Chances{Refused: 0.05, Before: 0.05, After: 0.05, Late: 0.05, Delay: 20 * time.Millisecond}))
+				crowd := &crowd{e: e, rng: rng, held: map[*worker][]*claim.Claim{}, numbers: map[*claim.Claim]int{}}
+				random := faultstore.Random(seed, faultstore.Chances{Refused: 0.05, Before: 0.05, After: 0.05, Late: 0.05, Delay: 20 * time.Millisecond})
+				fs.SetRule(func(i faultstore.Info) faultstore.Action {
+					if crowd.blind.Load() && e.writesAnyHead(i) {
+						return faultstore.Action{Fault: faultstore.Refused}
+					}
+					return random(i)
+				})
 				def := e.define([][]int{{}, {0}, {0}, {1, 2}}, func(d *workflow.Definition) {
 					for i := range d.Nodes {
 						d.Nodes[i].Policy = workflow.Policy{MaxLosses: 100, Retry: workflow.RetryPolicy{Attempts: -1}}
 					}
 				})
-				crowd := &crowd{e: e, rng: rng, held: map[*worker][]*claim.Claim{}}
 				const runs = 12
 				for step := range 60 {
 					if step < runs {

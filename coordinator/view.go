@@ -23,6 +23,7 @@ type view struct {
 	lossy  map[*run]struct{}                  // the runs with losses
 	gone   map[grapnel.RunID]grapnel.Revision // deleted runs, until the next sweep is over
 	replay map[string]claimed                 // claims in the history before base, by key; nil once it is over
+	lostOf *snapshot.Head                     // decoded for the last loss; not bound to its definition
 }
 
 func newView() view {
@@ -79,14 +80,6 @@ type mail struct {
 	mod grapnel.Revision
 	ev  snapshot.RunEvent
 	err error // why it does not decode, or nil
-}
-
-// loss is a claim that vanished without its head being written.
-type loss struct {
-	node   int // of the claim's key
-	fence  grapnel.Fence
-	worker grapnel.WorkerID
-	at     grapnel.Revision // when it vanished
 }
 
 // runFor returns a run, which it adds if it is new to the view.
@@ -174,18 +167,6 @@ func (r *run) putMail(m mail) {
 
 func (r *run) removeMail(key string) {
 	r.mail = slices.DeleteFunc(r.mail, func(m mail) bool { return m.key == key })
-}
-
-func (l *loop) addLoss(r *run, lo loss) {
-	if !slices.ContainsFunc(r.losses, func(o loss) bool { return o.node == lo.node && o.fence == lo.fence }) {
-		r.losses = append(r.losses, lo)
-		l.view.lossy[r] = struct{}{}
-	}
-}
-
-func (l *loop) clearLosses(r *run) {
-	r.losses = nil
-	delete(l.view.lossy, r)
 }
 
 // claims are live claims by the nodes of their keys. The claims themselves are

@@ -22,8 +22,8 @@ import (
 // What holds of every sequence of events:
 //
 //   - a node completes only after all it needs have completed;
-//   - a node that has ended does not change again within a generation, nor does
-//     its output ever;
+//   - a node that has ended does not change again within a generation, but for
+//     the count of claims that were lost before, nor does its output ever;
 //   - the fences of a node only grow;
 //   - an event with the same node and fence counts once;
 //   - once a cancel or failure is in the state, no node becomes ready;
@@ -136,7 +136,7 @@ func (m machine) failed(ev AttemptFailed) (Changes, error) {
 	if err != nil || verdict != Applied {
 		return Changes{Verdict: verdict}, err
 	}
-	if ev.Attempt != n.Attempt() {
+	if !n.current(ev.Attempt) {
 		return Changes{Verdict: Discarded}, nil
 	}
 	now := m.tick(ev.Now)
@@ -215,7 +215,7 @@ func (m machine) lost(ev ClaimLost) (Changes, error) {
 	if n.Trouble != nil && ev.Fence <= n.Trouble.LossFence && !mutation.On(mutation.LossCountedTwice) {
 		return Changes{Verdict: Repeated}, nil
 	}
-	if !m.s.Ready(ev.Node) || ev.Fence <= n.Fence {
+	if !m.s.losable(ev.Node, ev.Fence) {
 		return Changes{Verdict: Discarded}, nil
 	}
 	now := m.tick(ev.Now)
@@ -223,10 +223,15 @@ func (m machine) lost(ev ClaimLost) (Changes, error) {
 	t.Losses++
 	t.LossFence = ev.Fence
 	t.LostBy = append(t.LostBy, string(ev.Worker))
+	if n.Status == grapnel.NodeCompleted {
+		return Changes{Verdict: Applied}, nil
+	}
 	if n.Cover.Fence <= ev.Fence {
 		n.Cover = Cover{}
 	}
-	n.Available = max(n.Available, now)
+	if ev.Fence > n.Fence {
+		n.Available = max(n.Available, now)
+	}
 	most := m.def.Nodes[ev.Node].Policy.MaxLosses
 	if most == 0 {
 		most = DefaultMaxLosses

@@ -59,6 +59,8 @@ type world struct {
 	now     workflow.Moment
 	claims  map[int]grapnel.Fence // by claim node
 	covers  map[int]int           // claim node → node it is now the right to
+	numbers map[int]int           // claim node → the attempt's number when it began
+	unheard []workflow.ClaimLost  // losses that were not applied yet
 	fails   map[string]bool       // node/attempt → fails
 	outputs map[int]string        // committed
 	past    []workflow.Event
@@ -66,7 +68,7 @@ type world struct {
 
 func newWorld(t *rapid.T, def *workflow.Definition, fails map[string]bool) *world {
 	return &world{t: t, def: def, s: workflow.NewState(def, 1000), now: 1000, fails: fails,
-		claims: map[int]grapnel.Fence{}, covers: map[int]int{}, outputs: map[int]string{}}
+		claims: map[int]grapnel.Fence{}, covers: map[int]int{}, numbers: map[int]int{}, outputs: map[int]string{}}
 }
 
 func (w *world) apply(ev workflow.Event) workflow.Changes {
@@ -106,7 +108,7 @@ func (w *world) check(before *workflow.State, ev workflow.Event) {
 		if n.Fence < was.Fence {
 			w.t.Fatalf("one outcome: fence of node %d fell from %d to %d", i, was.Fence, n.Fence)
 		}
-		if was.Status == grapnel.NodeCompleted && !cmp.Equal(was, n, stateOpts) {
+		if was.Status == grapnel.NodeCompleted && !cmp.Equal(was, n, stateOpts, exceptLosses(ev)) {
 			w.t.Fatalf("write-once: completed node %d changed by %#v", i, ev)
 		}
 		if n.Status == grapnel.NodeCompleted && was.Status != grapnel.NodeCompleted {
@@ -120,6 +122,24 @@ func (w *world) check(before *workflow.State, ev workflow.Event) {
 			w.t.Fatalf("cancel holds: node %d is ready in a run being cancelled", i)
 		}
 	}
+}
+
+// exceptLosses ignores what the count of a loss may change of a completed node.
+func exceptLosses(ev workflow.Event) cmp.Option {
+	if _, ok := ev.(workflow.ClaimLost); !ok {
+		return cmp.Options{}
+	}
+	failures := func(t *workflow.Trouble) (failures int, last *workflow.Failure) {
+		if t == nil {
+			return 0, nil
+		}
+		return t.Failures, t.Last
+	}
+	return cmp.Comparer(func(a, b *workflow.Trouble) bool {
+		af, al := failures(a)
+		bf, bl := failures(b)
+		return af == bf && cmp.Equal(al, bl)
+	})
 }
 
 // available lists nodes that could be claimed now.
@@ -150,15 +170,41 @@ func (w *world) held() []int {
 func (w *world) drop(claim int) {
 	delete(w.claims, claim)
 	delete(w.covers, claim)
+	delete(w.numbers, claim)
+}
+
+// take makes a claim the right to a node.
+func (w *world) take(claim, node int) {
+	w.covers[claim], w.numbers[claim] = node, w.s.Nodes[node].Attempt()
+}
+
+// hear applies the oldest loss that was not applied yet.
+func (w *world) hear() {
+	ev := w.unheard[0]
+	w.unheard = w.unheard[1:]
+	counts := w.s.Status == grapnel.RunRunning && w.s.Cause == nil
+	if counts != w.s.Uncounted(ev.Node, ev.Fence) {
+		w.t.Fatalf("honest count: %#v has to be counted: %v; the state says otherwise", ev, counts)
+	}
+	before := 0
+	if t := w.s.Nodes[ev.Node].Trouble; t != nil {
+		before = t.Losses
+	}
+	if c := w.apply(ev); counts && (c.Verdict != workflow.Applied || w.s.Nodes[ev.Node].Trouble.Losses != before+1) {
+		w.t.Fatalf("honest count: %#v is %v, the losses are %d after %d", ev, c.Verdict, w.s.Nodes[ev.Node].Trouble.Losses, before)
+	}
 }
 
 // finish commits an outcome of what the claim covers, and sometimes chains.
 func (w *world) finish(claim int, chain bool) {
 	fence, node := w.claims[claim], w.covers[claim]
-	attempt := w.s.Nodes[node].Attempt()
+	attempt, ready := w.numbers[claim], w.s.Ready(node)
 	if w.fails[fmt.Sprintf("%d/%d", node, attempt)] {
-		w.apply(workflow.AttemptFailed{Node: node, Fence: fence, Attempt: attempt, Now: w.now,
+		c := w.apply(workflow.AttemptFailed{Node: node, Fence: fence, Attempt: attempt, Now: w.now,
 			Failure: workflow.Failure{Kind: workflow.KindError, Message: "on purpose"}, RetryAt: w.now + 5})
+		if ready && c.Verdict != workflow.Applied {
+			w.t.Fatalf("the failure of an attempt under a live claim is %v", c.Verdict)
+		}
 		w.drop(claim)
 		return
 	}
@@ -169,7 +215,7 @@ func (w *world) finish(claim int, chain bool) {
 	}
 	if chain && len(c.Freed) == 1 {
 		if w.apply(workflow.NodeCovered{Node: c.Freed[0], By: claim, Fence: fence, Now: w.now}).Verdict == workflow.Applied {
-			w.covers[claim] = c.Freed[0]
+			w.take(claim, c.Freed[0])
 			return
 		}
 	}
@@ -192,7 +238,8 @@ func (w *world) play(losses bool) {
 		case pick < 4 && len(free) > 0:
 			i := rapid.SampledFrom(free).Draw(w.t, "claim")
 			w.fence++
-			w.claims[i], w.covers[i] = w.fence, i
+			w.claims[i] = w.fence
+			w.take(i, i)
 		case pick < 8 && len(held) > 0:
 			w.finish(rapid.SampledFrom(held).Draw(w.t, "finish"), rapid.Bool().Draw(w.t, "chain"))
 		case pick == 8 && losses && len(held) > 0:
@@ -200,8 +247,10 @@ func (w *world) play(losses bool) {
 			if node, ok := w.s.Holder(claim, w.claims[claim]); !ok || node != w.covers[claim] {
 				w.t.Fatalf("honest count: claim %d covers %d, Holder says %d, %v", claim, w.covers[claim], node, ok)
 			}
-			w.apply(workflow.ClaimLost{Node: w.covers[claim], Fence: w.claims[claim], Worker: "w", Now: w.now})
+			w.unheard = append(w.unheard, workflow.ClaimLost{Node: w.covers[claim], Fence: w.claims[claim], Worker: "w", Now: w.now})
 			w.drop(claim)
+		case pick == 9 && len(w.unheard) > 0:
+			w.hear()
 		case pick == 9 && len(w.past) > 0:
 			// Everything that ever happened may be sent again.
 			w.apply(rapid.SampledFrom(w.past).Draw(w.t, "again"))
@@ -293,7 +342,7 @@ func TestAdvanceKeepsItsPromisesUnderLossesFailuresAndCancels(t *testing.T) {
 			return
 		}
 		w.apply(workflow.RunRetried{Now: w.now})
-		w.claims, w.covers, w.fails, w.past = map[int]grapnel.Fence{}, map[int]int{}, nil, nil
+		w.claims, w.covers, w.fails, w.past, w.unheard = map[int]grapnel.Fence{}, map[int]int{}, nil, nil, nil
 		w.play(false)
 		if w.s.Status != grapnel.RunCompleted || w.s.Generation != 1 {
 			t.Fatalf("retried run is %v in generation %d", w.s.Status, w.s.Generation)
@@ -330,6 +379,44 @@ func TestAdvanceCountsAFailureOnlyForTheCurrentAttempt(t *testing.T) {
 	mustAdvance(t, def, s, workflow.AttemptFailed{Node: 0, Fence: 4, Attempt: 1, Now: 2, RetryAt: 10}, workflow.Discarded)
 	if n := &s.Nodes[0]; n.Trouble.Failures != 1 || n.Available != 10 || n.Attempt() != 2 {
 		t.Fatalf("node is %+v", n)
+	}
+}
+
+func TestHonestCountOfALossThatIsHeardOfAfterTheNextAttemptBegan(t *testing.T) {
+	t.Parallel()
+	def := graph(t, [][]int{nil, nil}, func(int) workflow.Policy { return workflow.Policy{Retry: workflow.RetryPolicy{Attempts: 3}} })
+	lost := func(fence grapnel.Fence) workflow.ClaimLost {
+		return workflow.ClaimLost{Node: 0, Fence: fence, Worker: "w", Now: 2}
+	}
+	failed := workflow.AttemptFailed{Node: 0, Fence: 6, Attempt: 1, Now: 3, RetryAt: 9}
+	done := workflow.NodeCompleted{Node: 0, Fence: 6, Now: 3, Output: []byte("1")}
+	for name, c := range map[string]struct {
+		events  []workflow.Event
+		attempt int
+	}{
+		"before the attempt fails":    {[]workflow.Event{lost(4), failed}, 3},
+		"after the attempt failed":    {[]workflow.Event{failed, lost(4)}, 3},
+		"before the node completes":   {[]workflow.Event{lost(4), done}, 2},
+		"after the node completed":    {[]workflow.Event{done, lost(4)}, 2},
+		"after a failure, and before": {[]workflow.Event{lost(4), failed, lost(7)}, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := workflow.NewState(def, 1)
+			losses := 0
+			for _, ev := range c.events {
+				mustAdvance(t, def, s, ev, workflow.Applied)
+				if _, ok := ev.(workflow.ClaimLost); ok {
+					losses++
+					mustAdvance(t, def, s, ev, workflow.Repeated)
+				}
+			}
+			if n := &s.Nodes[0]; n.Trouble.Losses != losses || n.Attempt() != c.attempt || len(n.Trouble.LostBy) != losses {
+				t.Errorf("losses %+v, attempt %d; want %d and %d", n.Trouble, n.Attempt(), losses, c.attempt)
+			}
+			mustAdvance(t, def, s, workflow.RunCancelled{Now: 10}, workflow.Applied)
+			mustAdvance(t, def, s, lost(8), workflow.Discarded)
+		})
 	}
 }
 

@@ -120,6 +120,30 @@ func (s *State) Holder(by int, fence grapnel.Fence) (node int, ok bool) {
 	return 0, false
 }
 
+// Uncounted reports whether the loss of a claim with this fence, which was the
+// right to execute the node, is still to be counted. Losses of one node are
+// counted in the order of their fences, and only while the run is running and
+// not failing: an end settles what was not counted before it. That the node was
+// claimed again meanwhile, or has an outcome under a later fence, makes no
+// difference.
+func (s *State) Uncounted(node int, fence grapnel.Fence) bool {
+	if node < 0 || node >= len(s.Nodes) || !s.losable(node, fence) {
+		return false
+	}
+	t := s.Nodes[node].Trouble
+	return t == nil || fence > t.LossFence
+}
+
+// losable reports whether the node is one whose losses are counted, and this
+// fence that of no outcome of it.
+func (s *State) losable(node int, fence grapnel.Fence) bool {
+	n := &s.Nodes[node]
+	if n.Status == grapnel.NodeCompleted {
+		return s.starting() && fence < n.Fence
+	}
+	return s.Ready(node) && fence != n.Fence
+}
+
 // Open returns how many nodes have not ended.
 func (s *State) Open() int { return s.open }
 

@@ -39,7 +39,8 @@ type NodeExpired struct {
 }
 
 // ClaimLost: the claim that covered the node vanished although nobody deleted
-// it.
+// it. It may be heard of late: the node may have been claimed again, and even
+// have failed an attempt or completed since.
 type ClaimLost struct {
 	Node   int
 	Fence  grapnel.Fence

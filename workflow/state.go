@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/grapnel-dev/grapnel"
+	"github.com/grapnel-dev/grapnel/internal/mutation"
 )
 
 // Moment is a point in time as state keeps it: Unix milliseconds on the shard's
@@ -153,4 +154,20 @@ func (n *NodeState) Attempt() int {
 		a++
 	}
 	return max(a, 1)
+}
+
+// current reports whether an attempt with this number is the one under way. Of
+// losses that came before it some may have been counted only since it began:
+// then its number is lower than the node's, but not as low as that of an attempt
+// that has failed.
+func (n *NodeState) current(attempt int) bool {
+	failures := 0
+	if n.Trouble != nil {
+		failures = n.Trouble.Failures
+	}
+	lowest := failures + 1
+	if mutation.On(mutation.LossRenumbersAttempt) {
+		lowest = n.Attempt()
+	}
+	return attempt >= lowest && attempt <= n.Attempt()
 }

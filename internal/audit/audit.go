@@ -21,6 +21,7 @@ type Auditor struct {
 	runs    map[grapnel.RunID]*run
 	starts  map[string]grapnel.Revision // start operation → instance
 	shards  map[string]bool             // owned
+	watched bool                        // there has been an owner
 	records map[string]grapnel.Revision // record key → where it was put
 	gone    []string                    // records deleted by the revision being applied
 }

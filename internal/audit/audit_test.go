@@ -90,6 +90,21 @@ func (h *history) claim(node int, started int64) int64 {
 	return h.commit(store.Put(h.claimKey(node), h.encode(&pb.Claim{Worker: "w", Started: started, Instance: h.instance()}), h.lease))
 }
 
+// lose makes a claim on a node and has it vanish.
+func (h *history) lose(node int) int64 {
+	h.t.Helper()
+	fence := h.claim(node, 1000)
+	h.commit(store.Delete(h.claimKey(node)))
+	return fence
+}
+
+// offer puts an offer by an owner that knows history up to a revision.
+func (h *history) offer(node int, asOf grapnel.Revision) {
+	h.t.Helper()
+	m := &pb.Message{Offers: []*pb.Offer{{Run: string(run), Instance: h.instance(), Node: uint32(node), AsOf: int64(asOf)}}}
+	h.commit(store.Put(h.keys.Inbox("w")+"1", h.encode(m), h.lease))
+}
+
 func (h *history) node(i int) *pb.Node {
 	for len(h.head.Nodes) <= i {
 		h.head.Nodes = append(h.head.Nodes, &pb.Node{Index: uint32(len(h.head.Nodes))})
@@ -169,6 +184,53 @@ func TestALossThatFailsItsNodeIsCountedAllTheSame(t *testing.T) {
 	}
 }
 
+func TestALossThatIsCountedLateIsCountedAllTheSame(t *testing.T) {
+	t.Parallel()
+	for name, after := range map[string]func(h *history, fence int64){
+		"while the node is claimed again": func(*history, int64) {},
+		"after it failed once": func(h *history, fence int64) {
+			h.node(0).Fence, h.node(0).Failures = fence, 1
+			h.commit(h.write(grapnel.RunRunning), store.Delete(h.claimKey(0)))
+		},
+		"after it completed": func(h *history, fence int64) {
+			h.done(0, fence)
+			h.commit(h.write(grapnel.RunRunning), store.Delete(h.claimKey(0)))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHistory(t)
+			lost := h.claim(0, 1000)
+			before := h.mem.Revision()
+			h.commit(store.Delete(h.claimKey(0)))
+			h.offer(0, before) // by an owner that does not know yet
+			after(h, h.claim(0, 1000))
+			h.node(0).Losses, h.node(0).LossFence = 1, lost
+			h.commit(h.write(grapnel.RunRunning))
+			if r := h.read(); len(r.Violations) > 0 || r.Losses != 1 {
+				t.Errorf("%d losses, violations %v", r.Losses, r.Violations)
+			}
+		})
+	}
+}
+
+func TestAClaimOnACoveredNodeIsNoLoss(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	fence := h.claim(0, 1000)
+	h.done(0, fence)
+	h.node(1).CoverFence = fence
+	h.commit(h.write(grapnel.RunRunning))
+	h.claim(1, 1000) // by an old offer
+	h.commit(store.Delete(h.claimKey(1)))
+	h.commit(store.Delete(h.claimKey(0)))
+	h.node(1).CoverFence, h.node(1).Losses, h.node(1).LossFence = 0, 1, fence
+	h.commit(h.write(grapnel.RunRunning))
+	if r := h.read(); len(r.Violations) > 0 || r.Losses != 1 {
+		t.Errorf("%d losses, violations %v; only the chain's counts", r.Losses, r.Violations)
+	}
+}
+
 func TestEachBrokenPromiseIsReported(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -243,6 +305,21 @@ func TestEachBrokenPromiseIsReported(t *testing.T) {
 			h.commit(store.Delete(h.claimKey(0)), h.write(grapnel.RunRunning))
 			h.node(0).Losses, h.node(0).LossFence = 1, fence
 			h.commit(h.write(grapnel.RunRunning))
+		}},
+		"loss left out": {"honest count", func(h *history) {
+			h.lose(0)
+			h.node(0).Losses, h.node(0).LossFence = 1, h.lose(0)
+			h.commit(h.write(grapnel.RunRunning))
+		}},
+		"loss counted twice": {"honest count", func(h *history) {
+			h.node(0).Losses, h.node(0).LossFence = 1, h.lose(0)
+			h.commit(h.write(grapnel.RunRunning))
+			h.node(0).Losses = 2
+			h.commit(h.write(grapnel.RunRunning))
+		}},
+		"lost node offered before its loss is counted": {"honest count", func(h *history) {
+			h.lose(0)
+			h.offer(0, h.mem.Revision())
 		}},
 		"loss counted without an owner": {"no stale leader", func(h *history) {
 			fence := h.claim(0, 1000)

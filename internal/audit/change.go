@@ -22,6 +22,7 @@ type claim struct {
 	worker string
 	began  int64 // the attempt's start on the shard's clock
 	clock  int64 // the run's committed clock when the claim was made
+	notYet int64 // before when the node was not to start, as of then; or zero
 	loose  bool  // it has already been reported to have no lease
 }
 
@@ -40,8 +41,15 @@ type run struct {
 	claims   map[string]*claim        // by node
 	events   map[string]bool
 	folded   map[string]bool
-	lost     map[int][]int64 // node → fences of losses not counted yet
-	excused  map[int][]int64 // of those, the ones that need not be
+	lost     map[int][]loss // node → losses not counted yet
+}
+
+// loss is a claim that vanished.
+type loss struct {
+	fence int64
+	at    grapnel.Revision
+	// optional is set if it need not be counted, for nobody had watched yet.
+	optional bool
 }
 
 func (r *run) ended() bool { return r.status.Ended() }
@@ -77,6 +85,9 @@ func (a *Auditor) sort(ev store.Event, changes map[grapnel.RunID]*change) {
 	if strings.HasPrefix(key, a.keys.Root()+"record/") {
 		a.record(ev)
 	}
+	if strings.HasPrefix(key, a.keys.Root()+"inbox/") && !ev.Deleted {
+		a.message(ev)
+	}
 }
 
 func (a *Auditor) record(ev store.Event) {
@@ -107,6 +118,7 @@ func (a *Auditor) recordsGone() {
 func (a *Auditor) shard(ev store.Event) {
 	if shard, ok := strings.CutPrefix(ev.KV.Key, a.keys.ShardOwners()); ok {
 		a.shards[shard] = !ev.Deleted
+		a.watched = true
 	}
 }
 
@@ -122,6 +134,9 @@ func (a *Auditor) runChange(id grapnel.RunID, c *change) {
 	}
 	wasEnded, generation := r.head != nil && r.ended(), r.head.GetGeneration()
 	outcomes := map[int64]bool{} // fences that this revision concludes an attempt of
+	if c.head == nil {
+		a.lost(r, c.claims)
+	}
 	switch {
 	case c.head == nil:
 	case c.head.Deleted:
@@ -136,6 +151,9 @@ func (a *Auditor) runChange(id grapnel.RunID, c *change) {
 			a.violate("exactly-once folding", id, ev, "the run ended over an event that waited")
 		}
 	}
+	if r.ended() || r.head.GetCause() != nil {
+		clear(r.lost) // what was not counted by now is settled
+	}
 	for _, ev := range c.claims {
 		a.claim(id, r, ev, c.head != nil, outcomes)
 	}
@@ -144,7 +162,7 @@ func (a *Auditor) runChange(id grapnel.RunID, c *change) {
 func newRun() *run {
 	return &run{
 		nodes: map[int]*pb.Node{}, doneAt: map[int]grapnel.Revision{}, coverAt: map[int]grapnel.Revision{},
-		claims: map[string]*claim{}, events: map[string]bool{}, folded: map[string]bool{}, lost: map[int][]int64{}, excused: map[int][]int64{},
+		claims: map[string]*claim{}, events: map[string]bool{}, folded: map[string]bool{}, lost: map[int][]loss{},
 	}
 }
 

@@ -20,10 +20,7 @@ func (a *Auditor) claim(id grapnel.RunID, r *run, ev store.Event, headWritten bo
 		if c == nil {
 			return
 		}
-		switch {
-		case !headWritten:
-			a.lost(r, k.ID, c)
-		case !outcomes[c.fence] && !r.ended():
+		if headWritten && !outcomes[c.fence] && !r.ended() {
 			a.report.Releases++
 			a.report.Executions--
 		}
@@ -43,7 +40,9 @@ func (a *Auditor) claim(id grapnel.RunID, r *run, ev store.Event, headWritten bo
 		r.claims[k.ID] = c
 		a.report.Executions++
 		c.clock = r.head.GetClock()
-		a.claimedOver(r, k.ID)
+		if i, err := strconv.Atoi(k.ID); err == nil && r.nodes[i].GetAvailable() > 0 {
+			c.notYet = r.head.Started + r.nodes[i].Available - 1
+		}
 	}
 	if ev.KV.Lease == 0 && !c.loose {
 		c.loose = true
@@ -56,35 +55,57 @@ func (a *Auditor) claim(id grapnel.RunID, r *run, ev store.Event, headWritten bo
 	}
 }
 
-// lost takes note of a claim that vanished: it is to be counted for the node it
-// was the right to.
-func (a *Auditor) lost(r *run, node string, c *claim) {
-	i, ok := r.holder(node, c.fence)
-	if !ok || r.status != grapnel.RunRunning || r.head.Cause != nil {
+// lost takes note of the claims that vanish in a revision that leaves the head
+// as it is: each is to be counted for the node it was the right to.
+func (a *Auditor) lost(r *run, claims []store.Event) {
+	if r.status != grapnel.RunRunning || r.head.GetCause() != nil {
 		return
 	}
-	a.report.Losses++
-	r.lost[i] = append(r.lost[i], c.fence)
-}
-
-// claimedOver excuses uncounted losses of a node that is claimed again: by a
-// worker that looked for itself or that took an old offer. While it is claimed
-// they are not counted, and once it has completed they do not matter.
-func (a *Auditor) claimedOver(r *run, node string) {
-	if i, err := strconv.Atoi(node); err == nil {
-		r.excused[i] = append(r.excused[i], r.lost[i]...)
-		delete(r.lost, i)
+	for _, ev := range claims {
+		k, _ := a.keys.ParseRun(ev.KV.Key)
+		c := r.claims[k.ID]
+		if !ev.Deleted || c == nil {
+			continue
+		}
+		if i, ok := r.holder(k.ID, c.fence); ok {
+			a.report.Losses++
+			r.lost[i] = append(r.lost[i], loss{fence: c.fence, at: a.rev, optional: !a.watched})
+		}
 	}
 }
 
-// holder returns the node that a claim is the right to.
+// message checks that no node is offered by an owner that knows, and has not
+// counted, that it was lost.
+func (a *Auditor) message(ev store.Event) {
+	m := &pb.Message{}
+	if err := proto.Unmarshal(ev.KV.Value, m); err != nil {
+		a.violate("write-once", "", ev.KV.Key, "a message does not decode: %v", err)
+		return
+	}
+	for _, o := range m.Offers {
+		r := a.runs[grapnel.RunID(o.Run)]
+		if r == nil || r.instance != grapnel.Revision(o.Instance) {
+			continue
+		}
+		for _, l := range r.lost[int(o.Node)] {
+			if !l.optional && int64(l.at) <= o.AsOf {
+				a.violate("honest count", grapnel.RunID(o.Run), o.Node, "it is offered as of revision %d, and the loss of claim %d at revision %d is not counted", o.AsOf, l.fence, l.at)
+			}
+		}
+	}
+}
+
+// holder returns the node that a claim is the right to: not its own if another
+// claim covers that.
 func (r *run) holder(node string, fence int64) (int, bool) {
 	i, err := strconv.Atoi(node)
 	if err != nil || r.head == nil {
 		return 0, false
 	}
 	if n := r.nodes[i]; n == nil || grapnel.NodeStatus(n.Status) == grapnel.NodePending && fence > n.Fence {
-		return i, true
+		cover := r.claims[strconv.Itoa(int(n.GetCoverNode()))]
+		covered := n.GetCoverFence() != 0 && n.CoverFence != fence && cover != nil && cover.fence == n.CoverFence
+		return i, !covered
 	}
 	for j, n := range r.nodes {
 		if grapnel.NodeStatus(n.Status) == grapnel.NodePending && int(n.CoverNode) == i && n.CoverFence == fence {

@@ -17,8 +17,9 @@
 //   - nothing lost: no two instances come of one start operation, a completed
 //     run has completed all its nodes, and a recorded output has its record;
 //   - cancel holds: nothing completes and no cover begins after a cancel;
-//   - honest count: the losses counted are those that happened, each at most
-//     once;
+//   - honest count: the losses counted of a node are those that happened, each
+//     once and none left out, and it is not offered by an owner that knows of one
+//     that is not counted;
 //   - exactly-once folding: an event leaves the mailbox only in a commit that
 //     writes the head and leaves a marker, and no run ends over one; what came
 //     behind the end is refused, or dropped by a retry;
@@ -32,8 +33,7 @@
 // # What it cannot see
 //
 // A claim that was given back unexecuted looks like one given back while
-// draining. User code that goes on after its claim was lost leaves no trace. A
-// loss of a node that was claimed again before its owner had counted it may stay
-// uncounted; that is allowed. That owners count before they offer is the
-// coordinator's own tests' to show.
+// draining. User code that goes on after its claim was lost leaves no trace. The
+// end or failure of a run settles the losses that were not counted before, and
+// those before there was any owner need not be counted.
 package audit

@@ -108,7 +108,7 @@ func (a *Auditor) nodeFollows(id grapnel.RunID, r *run, def *definition, head *p
 	switch {
 	case n.Fence < was.Fence:
 		a.violate("one outcome", id, i, "its fence fell from %d to %d", was.Fence, n.Fence)
-	case before == grapnel.NodeCompleted && !proto.Equal(was, n):
+	case before == grapnel.NodeCompleted && !proto.Equal(was, withLosses(n, was)):
 		a.violate("write-once", id, i, "it had completed and changed")
 	case before != grapnel.NodePending && before != now && !retried:
 		a.violate("write-once", id, i, "it went from %v to %v", before, now)
@@ -128,9 +128,6 @@ func (a *Auditor) nodeFollows(id grapnel.RunID, r *run, def *definition, head *p
 		if r.status == grapnel.RunCancelling || r.ended() {
 			a.violate("cancel holds", id, i, "it completed in a run that was %v", r.status)
 		}
-		if left := r.lost[i]; len(left) > 0 {
-			a.violate("honest count", id, i, "losses %v were not counted before it completed", left)
-		}
 	}
 	if n.CoverFence != was.CoverFence && n.CoverFence != 0 {
 		r.coverAt[i] = a.rev
@@ -145,9 +142,6 @@ func (a *Auditor) nodeFollows(id grapnel.RunID, r *run, def *definition, head *p
 	}
 	if !retried {
 		a.losses(id, r, i, was, n)
-	}
-	if now != grapnel.NodePending {
-		delete(r.lost, i) // what is left need not be counted any more
 	}
 }
 
@@ -167,8 +161,8 @@ func (a *Auditor) outcome(id grapnel.RunID, r *run, def *definition, i int, n *p
 	switch {
 	case own != nil && own.fence == n.Fence:
 		began = grapnel.Revision(n.Fence)
-		if was != nil && was.Available > 0 && max(own.began, own.clock) < r.head.Started+was.Available-1 {
-			a.violate("timers", id, i, "an attempt started %d ms before it may", r.head.Started+was.Available-1-max(own.began, own.clock))
+		if early := own.notYet - max(own.began, own.clock); early > 0 {
+			a.violate("timers", id, i, "an attempt started %d ms before it may", early)
 		}
 	case was != nil && was.CoverFence == n.Fence && a.alive(r, int(was.CoverNode), n.Fence):
 		began = r.coverAt[i]
@@ -199,27 +193,38 @@ func (a *Auditor) anyAlive(r *run, fence int64) bool {
 	return false
 }
 
-// losses checks that what was counted happened and was not counted before.
+// withLosses returns a node with another's count of losses, which is all that
+// may change once it has completed.
+func withLosses(n, of *pb.Node) *pb.Node {
+	m := proto.CloneOf(n)
+	m.Losses, m.LossFence, m.LostBy = of.Losses, of.LossFence, of.LostBy
+	return m
+}
+
+// losses checks that what was counted happened and was not counted before, and
+// that nothing was left out.
 func (a *Auditor) losses(id grapnel.RunID, r *run, i int, was, n *pb.Node) {
 	if n.Losses == was.Losses && n.LossFence == was.LossFence {
 		return
 	}
-	counted := 0 // losses that happened and that this may be the count of
-	take := func(fence int64) bool {
-		due := fence > was.LossFence && fence <= n.LossFence
-		if due {
-			counted++
+	due, optional, happened := 0, 0, false
+	r.lost[i] = slices.DeleteFunc(r.lost[i], func(l loss) bool {
+		switch {
+		case l.fence > n.LossFence:
+			return false
+		case l.optional:
+			optional++
+		default:
+			due++
 		}
-		return due
-	}
-	happened := slices.Contains(r.lost[i], n.LossFence) || slices.Contains(r.excused[i], n.LossFence)
-	r.lost[i] = slices.DeleteFunc(r.lost[i], take)
-	r.excused[i] = slices.DeleteFunc(r.excused[i], take)
+		happened = happened || l.fence == n.LossFence
+		return true
+	})
 	switch more := int(n.Losses) - int(was.Losses); {
 	case !happened:
 		a.violate("honest count", id, i, "a loss of claim %d was counted that did not happen, or was counted before", n.LossFence)
-	case more < 1 || more > counted:
-		a.violate("honest count", id, i, "its losses went from %d to %d; %d happened", was.Losses, n.Losses, counted)
+	case more < max(due, 1) || more > due+optional:
+		a.violate("honest count", id, i, "its losses went from %d to %d; %d happened", was.Losses, n.Losses, due+optional)
 	}
 	if !a.owned(id) {
 		a.violate("no stale leader", id, i, "a loss is counted while the shard has no owner")

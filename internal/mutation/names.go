@@ -58,8 +58,15 @@ const (
 const (
 	// LossCountedTwice counts one lost claim once for each owner that sees it.
 	LossCountedTwice Name = "LossCountedTwice"
-	// LossWithoutAbsent counts a loss without guarding that the claim is absent.
-	LossWithoutAbsent Name = "LossWithoutAbsent"
+	// LossWaitsForClaim leaves a loss uncounted for as long as its node is
+	// claimed again.
+	LossWaitsForClaim Name = "LossWaitsForClaim"
+	// LossRenumbersAttempt discards the failure of an attempt that began before
+	// the loss of an earlier claim was counted.
+	LossRenumbersAttempt Name = "LossRenumbersAttempt"
+	// LossOfLaterHead counts a loss for what its claim would be the right to by
+	// the head of today, not by that as of the loss.
+	LossOfLaterHead Name = "LossOfLaterHead"
 	// OfferBeforeLoss offers a lost node before its loss is committed.
 	OfferBeforeLoss Name = "OfferBeforeLoss"
 )

@@ -364,6 +364,7 @@ type Offer struct {
 	CoverFence    int64                  `protobuf:"varint,5,opt,name=cover_fence,json=coverFence,proto3" json:"cover_fence,omitempty"`
 	CoverNode     uint32                 `protobuf:"varint,6,opt,name=cover_node,json=coverNode,proto3" json:"cover_node,omitempty"`
 	Attempt       uint32                 `protobuf:"varint,7,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	AsOf          int64                  `protobuf:"varint,8,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"` // the revision up to which the owner knew of losses
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -443,6 +444,13 @@ func (x *Offer) GetCoverNode() uint32 {
 func (x *Offer) GetAttempt() uint32 {
 	if x != nil {
 		return x.Attempt
+	}
+	return 0
+}
+
+func (x *Offer) GetAsOf() int64 {
+	if x != nil {
+		return x.AsOf
 	}
 	return 0
 }
@@ -846,7 +854,7 @@ const file_internal_pb_session_proto_rawDesc = "" +
 	"\aMessage\x12\x14\n" +
 	"\x05clock\x18\x01 \x01(\x03R\x05clock\x12)\n" +
 	"\x06offers\x18\x02 \x03(\v2\x11.grapnel.v1.OfferR\x06offers\x12&\n" +
-	"\x05stops\x18\x03 \x03(\v2\x10.grapnel.v1.StopR\x05stops\"\xc3\x01\n" +
+	"\x05stops\x18\x03 \x03(\v2\x10.grapnel.v1.StopR\x05stops\"\xd8\x01\n" +
 	"\x05Offer\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\x03R\binstance\x12\x12\n" +
@@ -858,7 +866,8 @@ const file_internal_pb_session_proto_rawDesc = "" +
 	"coverFence\x12\x1d\n" +
 	"\n" +
 	"cover_node\x18\x06 \x01(\rR\tcoverNode\x12\x18\n" +
-	"\aattempt\x18\a \x01(\rR\aattempt\"n\n" +
+	"\aattempt\x18\a \x01(\rR\aattempt\x12\x13\n" +
+	"\x05as_of\x18\b \x01(\x03R\x04asOf\"n\n" +
 	"\x04Stop\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\rR\x04node\x12\x14\n" +
