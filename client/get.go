@@ -27,7 +27,8 @@ func WithOutput() GetOption { return func(s *getSpec) { s.output = true } }
 // 64 KiB each.
 func WithNodeOutputs() GetOption { return func(s *getSpec) { s.nodeOutputs = true } }
 
-// Get returns a run with its nodes, as of one moment. Errors wrap
+// Get returns a run with its nodes, as of one moment, and what the workers that
+// are alive a moment later make of those that are available. Errors wrap
 // [grapnel.ErrNotFound], [grapnel.ErrCorrupt], [snapshot.ErrNewerFormat],
 // [grapnel.ErrWrongDefinition] if the run's definition is not stored,
 // [grapnel.ErrRunGone] if it is deleted while its outputs are read, or are those
@@ -56,6 +57,9 @@ func (c *Client) info(ctx context.Context, h *snapshot.Head, claims map[int]clai
 	if s.Status.Ended() && s.Status != grapnel.RunCompleted {
 		info.failure = runFailed(h)
 	}
+	if err := c.addStuck(ctx, h.Def(), info.Nodes); err != nil {
+		return nil, err
+	}
 	if spec.output && s.Status == grapnel.RunCompleted {
 		data, err := c.output(ctx, h)
 		if err != nil {
@@ -69,6 +73,26 @@ func (c *Client) info(ctx context.Context, h *snapshot.Head, claims map[int]clai
 		}
 	}
 	return info, nil
+}
+
+// addStuck fills in why available nodes are not taken.
+func (c *Client) addStuck(ctx context.Context, def *workflow.Definition, nodes []NodeInfo) error {
+	var workers []*snapshot.Profile
+	asked := false
+	for i := range nodes {
+		if nodes[i].State != NodeAvailable {
+			continue
+		}
+		if !asked {
+			var err error
+			if workers, err = c.Workers(ctx); err != nil {
+				return err
+			}
+			asked = true
+		}
+		nodes[i].Stuck = stuck(workers, def, i)
+	}
+	return nil
 }
 
 // addOutputs fills in the outputs of the completed nodes.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -73,6 +74,18 @@ func TestNodeStatesAreDerivedFromStateAndClaims(t *testing.T) {
 	want("at the end", client.NodeCompleted, client.NodeFailed)
 	if n := w.nodes("r")[1]; n.Failures != 1 || n.LastFailure == nil || n.LastFailure.Message != "no ink" {
 		t.Errorf("the failed node is %+v", n)
+	}
+}
+
+func TestANodeThatWasCutShortShowsWhenItBegan(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start("r")
+	began := workflow.MomentOf(time.Now()) + 1000
+	w.apply("r", workflow.RunCancelled{Now: began + 2000}, workflow.RunEnded{Now: began + 2000, Started: map[int]workflow.Moment{0: began}})
+	n := w.nodes("r")
+	if n[0].State != client.NodeCancelled || workflow.MomentOf(n[0].Started) != began || !n[1].Started.IsZero() {
+		t.Errorf("the node that was cut short is %+v, the one behind it %+v", n[0], n[1])
 	}
 }
 

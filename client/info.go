@@ -77,8 +77,11 @@ type NodeInfo struct {
 	Fence  grapnel.Fence    `json:"fence,omitempty"`
 	// Available is when the node became available, or when it will be.
 	Available time.Time `json:"available,omitzero"`
-	// Started is when the current or last attempt started, Finished when the
-	// node ended.
+	// Stuck says, in words, why no worker that is alive can run a node that is
+	// available; empty if one can.
+	Stuck string `json:"stuck,omitempty"`
+	// Started is when the current or last attempt started, be it one that was
+	// cancelled with its run; Finished is when the node ended.
 	Started  time.Time `json:"started,omitzero"`
 	Finished time.Time `json:"finished,omitzero"`
 	// Failures and Losses count failed attempts and lost claims; LostBy names

@@ -46,6 +46,9 @@ func TestAvailableNodesSayWhyNobodyRunsThem(t *testing.T) {
 		if n.Run != "r" || n.Node != "first" || n.Task != "twice" || n.Queue != "default" || n.Attempt != 1 || n.Since.IsZero() {
 			t.Errorf("the available node is %+v", n)
 		}
+		if info := w.nodes("r"); info[0].Stuck != n.Stuck || info[1].Stuck != "" {
+			t.Errorf("Get says %q of the available node and %q of the one behind it; want %q of the first", info[0].Stuck, info[1].Stuck, n.Stuck)
+		}
 		return n.Stuck
 	}
 	want := func(parts ...string) {

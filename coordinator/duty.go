@@ -101,7 +101,7 @@ func (d *duty) edit(h *snapshot.Head, reads snapshot.Reads) (snapshot.Change, er
 		changed = changed || did
 	}
 	if h.State.Finished() && len(d.mail) == 0 && !d.runs.EventsWaiting(h, reads) {
-		if _, err := h.Advance(workflow.RunEnded{Now: d.now}); err != nil {
+		if _, err := h.Advance(workflow.RunEnded{Now: d.now, Started: d.claims.started()}); err != nil {
 			return snapshot.Change{}, err
 		}
 		c.Add(d.runs.End(h))

@@ -185,3 +185,12 @@ func (cs claims) covering(s *workflow.State, node int) *claimed {
 	}
 	return nil
 }
+
+// started returns when the attempts began of the nodes that claims were made for.
+func (cs claims) started() map[int]workflow.Moment {
+	starts := make(map[int]workflow.Moment, len(cs))
+	for node, c := range cs {
+		starts[node] = c.started
+	}
+	return starts
+}

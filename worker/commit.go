@@ -125,11 +125,13 @@ func (c *committer) commit(batch []*outcome) {
 			c.head = h
 		}
 	}
+	var running begun
 	for pause := (store.Pause{}); ; {
 		if batch = c.trusted(batch); len(batch) == 0 {
 			return
 		}
 		ed := newEdit(c.s, batch)
+		ed.begun = running
 		head, err := c.s.w.runs.Update(c.s.Context(), c.head, ed.apply)
 		if head != nil {
 			c.head = head
@@ -148,6 +150,10 @@ func (c *committer) commit(batch []*outcome) {
 			errors.Is(err, grapnel.ErrInvalid), errors.Is(err, snapshot.ErrNewerFormat), errors.Is(err, errProtocol):
 			answer(batch, verdict{kind: undone, why: err, next: -1})
 			return
+		case errors.Is(err, errBegunUnknown):
+			if running, err = c.s.begun(c.head.Run); err == nil {
+				continue
+			}
 		}
 		if pause.Wait(c.s.Context()) != nil {
 			answer(batch, verdict{kind: discarded, why: err, next: -1})

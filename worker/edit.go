@@ -22,6 +22,7 @@ type edit struct {
 	batch []*outcome
 	last  bool      // draining: no outcome is followed by another node
 	since time.Time // when the edit was made
+	begun begun     // what the end of the run may cut short; nil if that is not known
 
 	// What the last application came to.
 	verdicts []verdict
@@ -173,7 +174,10 @@ func (ed *edit) endRun(h *snapshot.Head, reads snapshot.Reads, change *snapshot.
 	if !h.State.Finished() || ed.s.w.runs.EventsWaiting(h, reads) {
 		return false, nil
 	}
-	if _, err := h.Advance(workflow.RunEnded{Now: h.State.Clock}); err != nil {
+	if h.State.Interrupts() && ed.begun == nil {
+		return false, errBegunUnknown
+	}
+	if _, err := h.Advance(workflow.RunEnded{Now: h.State.Clock, Started: ed.begun}); err != nil {
 		return false, fmt.Errorf("%w: %w", errProtocol, err)
 	}
 	end := ed.s.w.runs.End(h)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/grapnel-dev/grapnel"
+	"github.com/grapnel-dev/grapnel/internal/faketime"
 	"github.com/grapnel-dev/grapnel/store"
 	"github.com/grapnel-dev/grapnel/task"
 	"github.com/grapnel-dev/grapnel/worker"
@@ -219,6 +220,46 @@ func TestAFailureThatIsFinalIsNotRepeated(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAFailureKeepsWhenThatBeganWhichItCutsShort(t *testing.T) {
+	inWorld(t, func(w *world) {
+		began := make(chan workflow.Moment, 1)
+		waits := workflow.TaskFunc("waits", func(ctx context.Context, x int) (int, error) {
+			began <- workflow.MomentOf(time.Now())
+			<-ctx.Done()
+			return x, nil
+		})
+		fails := workflow.TaskFunc("fails", func(_ context.Context, x int) (int, error) {
+			at := <-began
+			faketime.Pass(time.Minute)
+			began <- at
+			return x, task.Fail("bad", errBoom)
+		})
+		wf := workflow.New("flow", func(g *workflow.Graph, in workflow.Value[int]) workflow.Value[int] {
+			next := workflow.Do(g, fails, workflow.Do(g, waits, in), workflow.ID("next"))
+			return workflow.Do(g, waits, workflow.Do(g, fails, in), workflow.ID("last"), workflow.After(next))
+		})
+		w.start("r", wf, "1")
+		// Two workers, so that the one that ends the run knows nothing of the other's node.
+		w.work(worker.Config{Slots: 1}, serve(wf))
+		w.work(worker.Config{Slots: 1}, serve(wf))
+		w.fails("r")
+		h := w.until("r", ended)
+		at := <-began
+		for i, n := range h.State.Nodes {
+			switch h.Def().Nodes[i].Name {
+			case "waits":
+				if n.Status != grapnel.NodeCancelled || n.Started < at-1 || n.Started > at+1 {
+					t.Errorf("the node that was cut short is %+v, want it to have started at %d", n, at)
+				}
+			case "next", "last":
+				if n.Status != grapnel.NodeCancelled || n.Started != 0 {
+					t.Errorf("a node that never began is %+v", n)
+				}
+			}
+		}
+	})
 }
 
 func TestAPanicIsAFailureWithAStack(t *testing.T) {

@@ -45,6 +45,9 @@ func (m machine) ended(ev RunEnded) (Changes, error) {
 		if n.Status != grapnel.NodePending {
 			continue
 		}
+		if at := ev.Started[i]; at != 0 {
+			n.Started = at
+		}
 		n.Status, n.Finished, n.Cover = grapnel.NodeCancelled, now, Cover{}
 		n.Available, n.Since = 0, 0
 		m.s.unmet[i] = 0

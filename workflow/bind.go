@@ -102,6 +102,10 @@ func (s *State) Finished() bool {
 	return false
 }
 
+// Interrupts reports whether the end of a run may cut attempts short: there are
+// pending nodes whose needs are met.
+func (s *State) Interrupts() bool { return s.ready > 0 }
+
 // Holder returns the node that the claim on node by with this fence is the
 // right to execute: the node itself while it is pending, or the one that was
 // chained to it last. Ok is false if it is the right to nothing any more.

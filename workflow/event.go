@@ -68,7 +68,12 @@ type RunExpired struct{ Now Moment }
 
 // RunEnded closes a run that is [State.Finished]. It is an event of its own
 // because the commit that carries it also has to find no event waiting.
-type RunEnded struct{ Now Moment }
+type RunEnded struct {
+	Now Moment
+	// Started has the starts of attempts that end with the run, by node, as far
+	// as their claims told. Of nodes that a claim covers the state has them.
+	Started map[int]Moment
+}
 
 // RunRetried begins a new generation of a run that ended otherwise than
 // completed: what completed stays, the rest is tried again.

@@ -75,8 +75,9 @@ type NodeState struct {
 	// Both are zero until its needs are met.
 	Available Moment
 	Since     Moment
-	// Started is when the attempt that ended the node started, or, of a covered
-	// node, when its attempt started. Finished is when the node ended.
+	// Started is when the attempt that ended the node, or ended with it,
+	// started, or, of a covered node, when its attempt started. Finished is when
+	// the node ended.
 	Started  Moment
 	Finished Moment
 	// Cover tells which claim covers the node, if it was chained to another

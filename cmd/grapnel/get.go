@@ -16,8 +16,8 @@ func newGet(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get RUN",
 		Short: "Show a run and its nodes",
-		Long: `Show a run and its nodes. Why a node that is available does not start is told by
-grapnel tasks --available. The stack of a panic is shown with -o json.`,
+		Long: `Show a run and its nodes, and why no worker that is alive can run those that are
+available, if that is so. The stack of a panic is shown with -o json.`,
 		Args: cobra.ExactArgs(1),
 	}
 	cmd.Flags().BoolVar(&outputs, "outputs", false, "with -o json, include the outputs of nodes")
@@ -70,6 +70,9 @@ func runTable(t *table, info *client.RunInfo) {
 
 func trouble(n *client.NodeInfo) string {
 	var parts []string
+	if n.Stuck != "" {
+		parts = append(parts, n.Stuck)
+	}
 	if n.Losses > 0 {
 		parts = append(parts, "lost "+times(n.Losses))
 	}
