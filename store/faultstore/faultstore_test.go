@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,10 +50,18 @@ func exists(t *testing.T, s store.Store, key string) bool {
 
 func TestWithoutFaultsItIsTheStoreItWraps(t *testing.T) {
 	t.Parallel()
+	var under sync.Map // the stores in memory, by what wraps them
 	storetest.Run(t, func(t *testing.T) store.Store {
-		s, _ := setup(t, nil)
+		s, mem := setup(t, nil)
+		under.Store(s, mem)
 		return s
-	}, storetest.Options{Parallel: true})
+	}, storetest.Options{
+		Parallel: true,
+		Compact: func(_ context.Context, s store.Store, rev grapnel.Revision) error {
+			mem, _ := under.Load(s)
+			return mem.(*memstore.Store).Compact(rev)
+		},
+	})
 }
 
 func TestFaultOfAWrite(t *testing.T) {
