@@ -207,6 +207,8 @@ func (s *session) begin(e *execution, c *claim.Claim, head store.KV) {
 		e.close()
 		return
 	}
+	// The head is younger than the claim if that was of unknown outcome for long.
+	e.started = max(e.started, e.head.State.Clock)
 	s.remember(e)
 	s.unqueue(e.order.offer)
 	defer s.forget(e)
@@ -252,7 +254,7 @@ func (s *session) unfit(e *execution, o offer) string {
 		return "it is not ready"
 	}
 	n := &h.State.Nodes[o.node]
-	if n.Available > max(e.started, h.State.Clock) {
+	if n.Available > e.started {
 		return "its time has not come"
 	}
 	if n.Cover.Fence == 0 || n.Cover == o.cover {

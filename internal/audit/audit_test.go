@@ -214,6 +214,19 @@ func TestALossThatIsCountedLateIsCountedAllTheSame(t *testing.T) {
 	}
 }
 
+func TestAnAttemptUnderAClaimThatWasLongUnknownBeginsInTime(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	h.node(0).Available = 51
+	h.commit(h.write(grapnel.RunRunning))
+	h.done(0, h.claim(0, 1010)) // too early, but nothing was executed yet
+	h.node(0).Started = 61
+	h.commit(h.write(grapnel.RunRunning), store.Delete(h.claimKey(0)))
+	if r := h.read(); len(r.Violations) > 0 {
+		t.Errorf("violations %v", r.Violations)
+	}
+}
+
 func TestAClaimOnACoveredNodeIsNoLoss(t *testing.T) {
 	t.Parallel()
 	h := newHistory(t)

@@ -161,7 +161,8 @@ func (a *Auditor) outcome(id grapnel.RunID, r *run, def *definition, i int, n *p
 	switch {
 	case own != nil && own.fence == n.Fence:
 		began = grapnel.Revision(n.Fence)
-		if early := own.notYet - max(own.began, own.clock); early > 0 {
+		// An attempt begins later than its claim was made if that was long unknown.
+		if early := own.notYet - max(own.began, own.clock, r.head.Started+n.Started-1); early > 0 {
 			a.violate("timers", id, i, "an attempt started %d ms before it may", early)
 		}
 	case was != nil && was.CoverFence == n.Fence && a.alive(r, int(was.CoverNode), n.Fence):
