@@ -54,6 +54,9 @@ var layout = map[string]rule{
 	"internal/lease":           {imports: "store"},
 	"internal/embedetcd":       {},
 	"internal/wfformat":        {imports: "workflow"},
+	"internal/secret":          {},
+	"internal/commandtask":     {imports: "workflow task internal/secret"},
+	"internal/httptask":        {imports: "workflow task internal/secret"},
 	"internal/cli":             {wires: true},
 	"internal/audit":           {imports: "store internal/pb"}, // shares no code with what it checks
 	"internal/wfrun":           {wires: true},
