@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +21,8 @@ import (
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/client"
 	"github.com/grapnel-dev/grapnel/internal/cli"
+	"github.com/grapnel-dev/grapnel/internal/commandtask"
+	"github.com/grapnel-dev/grapnel/internal/httptask"
 	"github.com/grapnel-dev/grapnel/store"
 	"github.com/grapnel-dev/grapnel/store/etcdstore"
 	"github.com/grapnel-dev/grapnel/task"
@@ -28,6 +33,7 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"grapnel":     main,
+		"worker":      func() { os.Exit(cli.Main("worker", cli.NewWorkerBinary().ExecuteContext)) },
 		"demo-worker": func() { os.Exit(cli.Main("demo-worker", demoWorker)) },
 	})
 }
@@ -49,6 +55,10 @@ func TestScripts(t *testing.T) {
 			"await-etcd":         awaitEtcd,
 			"await-worker":       awaitWorker,
 			"await-coordinators": awaitCoordinators,
+			"await-file":         awaitFile,
+			"await-empty":        awaitEmpty,
+			"http-server":        httpServer,
+			"stored":             stored,
 		},
 	})
 }
@@ -105,8 +115,9 @@ func awaitEtcd(ts *testscript.TestScript, _ bool, _ []string) {
 	})
 }
 
-// awaitWorker waits until a worker is up and has stored its definitions.
-func awaitWorker(ts *testscript.TestScript, _ bool, _ []string) {
+// awaitWorker [TASK] waits until a worker is up, with this task if one is named,
+// and definitions are stored.
+func awaitWorker(ts *testscript.TestScript, _ bool, args []string) {
 	st, err := etcdstore.Open(context.Background(), etcdstore.Config{Endpoints: []string{ts.Getenv("GRAPNEL_ENDPOINTS")}})
 	ts.Check(err)
 	defer func() { ts.Check(st.Close()) }()
@@ -117,10 +128,15 @@ func awaitWorker(ts *testscript.TestScript, _ bool, _ []string) {
 			return err
 		}
 		workers, err := c.Workers(ctx)
-		if err == nil && len(workers) == 0 {
-			err = errors.New("no worker is up")
+		if err != nil {
+			return err
 		}
-		return err
+		for _, w := range workers {
+			if len(args) == 0 || w.Tasks[args[0]] != nil {
+				return nil
+			}
+		}
+		return fmt.Errorf("no worker is up: %v", args)
 	})
 }
 
@@ -138,6 +154,71 @@ func awaitCoordinators(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		return err
 	})
+}
+
+// awaitFile FILE waits until a file exists.
+func awaitFile(ts *testscript.TestScript, _ bool, args []string) {
+	await(ts, func(context.Context) error {
+		_, err := os.Stat(ts.MkAbs(args[0]))
+		return err
+	})
+}
+
+// awaitEmpty FOLDER waits until nothing is left in a folder.
+func awaitEmpty(ts *testscript.TestScript, _ bool, args []string) {
+	await(ts, func(context.Context) error {
+		left, err := os.ReadDir(ts.MkAbs(args[0]))
+		if err == nil && len(left) > 0 {
+			err = fmt.Errorf("left: %v", left)
+		}
+		return err
+	})
+}
+
+// stored TEXT looks for a text in all that etcd holds.
+func stored(ts *testscript.TestScript, neg bool, args []string) {
+	st, err := etcdstore.Open(context.Background(), etcdstore.Config{Endpoints: []string{ts.Getenv("GRAPNEL_ENDPOINTS")}})
+	ts.Check(err)
+	defer func() { ts.Check(st.Close()) }()
+	keys, err := store.NewKeys(cli.DefaultNamespace)
+	ts.Check(err)
+	prefix, _, _ := strings.Cut(keys.Workers(), cli.DefaultNamespace)
+	found := ""
+	for req := (store.ListRequest{Prefix: prefix}); ; {
+		page, err := st.List(context.Background(), req)
+		ts.Check(err)
+		for _, kv := range page.KVs {
+			if strings.Contains(string(kv.Value), args[0]) {
+				found = kv.Key
+			}
+		}
+		if !page.More {
+			break
+		}
+		req.Revision, req.After = page.Revision, page.KVs[len(page.KVs)-1].Key
+	}
+	if neg && found != "" {
+		ts.Fatalf("key %s has %q in it", found, args[0])
+	}
+	if !neg && found == "" {
+		ts.Fatalf("nothing has %q in it", args[0])
+	}
+}
+
+// httpServer starts a server that tells the Authorization and Idempotency-Key it
+// gets, and sets the variable SERVER to its address.
+func httpServer(ts *testscript.TestScript, _ bool, _ []string) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if r.URL.Path == "/gone" {
+			w.WriteHeader(http.StatusGone)
+		}
+		_ = json.NewEncoder(w).Encode(map[string]string{ // the client notices
+			"key": r.Header.Get("Idempotency-Key"), "authorization": r.Header.Get("Authorization"),
+		})
+	}))
+	ts.Defer(s.Close)
+	ts.Setenv("SERVER", s.Listener.Addr().String())
 }
 
 // demoWorker is a worker as a user would write it, with tasks that succeed, that
@@ -163,6 +244,11 @@ func demoWorker(ctx context.Context) error {
 		return workflow.None{}, ctx.Err()
 	})
 	gpu := workflow.NewTask[workflow.None, workflow.None]("render", workflow.Queue("gpu"))
+	beating := workflow.New("beating", func(g *workflow.Graph, in workflow.Value[commandtask.Input]) workflow.Value[commandtask.Output] {
+		return workflow.Do(g, commandtask.Task, in, workflow.Heartbeat(3*time.Second))
+	})
+	// Of the commands and requests this worker has the definitions alone.
+	w.Serve(beating, single("command", commandtask.Task), single("http", httptask.Task))
 	w.Serve(single("double", double), single("open", open), single("hang", hang), single("render", gpu),
 		workflow.New("timed", func(g *workflow.Graph, in workflow.Value[workflow.None]) workflow.Value[workflow.None] {
 			return workflow.Do(g, hang, in)

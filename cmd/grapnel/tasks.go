@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/client"
+	"github.com/grapnel-dev/grapnel/internal/commandtask"
+	"github.com/grapnel-dev/grapnel/internal/httptask"
 )
 
 func newTasks(a *app) *cobra.Command {
@@ -39,6 +42,9 @@ them, if that is so. It reads all runs of the namespace.`,
 			if err != nil {
 				return err
 			}
+			for i := range nodes {
+				nodes[i].Stuck += wayOut(&nodes[i])
+			}
 			return a.print(nodes, func(t *table) {
 				t.row("RUN", "NODE", "TASK", "QUEUE", "PRIORITY", "ATTEMPT", "SINCE", "STUCK BECAUSE")
 				for _, n := range nodes {
@@ -55,4 +61,18 @@ func availableNodes(ctx context.Context, c *client.Client, worker grapnel.Worker
 		return c.AvailableFor(ctx, worker, limit)
 	}
 	return c.Available(ctx, limit)
+}
+
+// wayOut says how to get a worker for a task that needs no Go, if there is none.
+func wayOut(n *client.AvailableNode) string {
+	if !strings.Contains(n.Stuck, "does not have task "+n.Task) {
+		return ""
+	}
+	switch n.Task {
+	case commandtask.TaskName:
+		return "; start one with: worker --allow-commands"
+	case httptask.TaskName:
+		return "; start one with: worker --allow-http HOST"
+	}
+	return ""
 }

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/grapnel-dev/grapnel"
+	"github.com/grapnel-dev/grapnel/internal/cli"
 	"github.com/grapnel-dev/grapnel/local"
 	"github.com/grapnel-dev/grapnel/snapshot"
 	"github.com/grapnel-dev/grapnel/store"
@@ -20,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // run runs the command until it ends or ctx does, and returns what it said.
 func run(ctx context.Context, args ...string) (told string, err error) {
 	var out bytes.Buffer
-	cmd := newCommand()
+	cmd := cli.NewWorkerBinary()
 	cmd.SetArgs(args)
 	cmd.SetOut(&out)
 	cmd.SetErr(&out)

@@ -52,6 +52,10 @@ func ExitCode(err error) int {
 		return ExitTimedOut
 	case errors.As(err, &run):
 		return ExitFailed
+	case errors.Is(err, grapnel.ErrCancelled):
+		return ExitCancelled
+	case errors.Is(err, grapnel.ErrTimedOut):
+		return ExitTimedOut
 	case errors.Is(err, grapnel.ErrUnavailable), errors.Is(err, grapnel.ErrUnknown):
 		return ExitUnavailable
 	case errors.Is(err, grapnel.ErrInvalid), errors.Is(err, grapnel.ErrTooLarge):

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/grapnel-dev/grapnel/claim"
+	"github.com/grapnel-dev/grapnel/internal/commandtask"
 	"github.com/grapnel-dev/grapnel/worker"
 	"github.com/grapnel-dev/grapnel/workflow"
 )
@@ -21,6 +23,9 @@ type Worker struct {
 	Slots  int
 	TTL    time.Duration
 	Grace  time.Duration
+	// StopWait is how long tasks then have to return; zero means
+	// [worker.DefaultStopWait]. It has no flag.
+	StopWait time.Duration
 }
 
 // Register adds the flags of a worker.
@@ -43,7 +48,7 @@ func (w *Worker) Run(ctx context.Context, conn *Connection, log hclog.Logger, re
 	defer func() { err = errors.Join(err, st.Close()) }()
 	wk, err := worker.New(worker.Config{
 		Store: st, Namespace: conn.Namespace, Name: w.Name, Queues: w.Queues, Tags: w.Tags, Slots: w.Slots,
-		TTL: w.TTL, Grace: w.Grace, Logger: log,
+		TTL: w.TTL, Grace: w.Grace, StopWait: w.StopWait, Logger: log,
 	})
 	if err != nil {
 		return err
@@ -53,4 +58,25 @@ func (w *Worker) Run(ctx context.Context, conn *Connection, log hclog.Logger, re
 	}
 	log.Info("worker is up", "namespace", conn.Namespace, "endpoints", conn.Endpoints, "queues", w.Queues)
 	return unlessStopped(ctx, wk.Run(ctx))
+}
+
+// stopMargin is how long a command that was killed has to be waited for and
+// cleaned up after, before its worker gives up on it.
+const stopMargin = 2 * time.Second
+
+// RunStandard is Run with standard tasks.
+func (w *Worker) RunStandard(ctx context.Context, conn *Connection, log hclog.Logger, t *StandardTasks) (err error) {
+	if !t.Any() {
+		log.Warn("this worker has no tasks and will execute nothing; give it --allow-commands or --allow-http, or build one of your own with package worker")
+	}
+	tasks, err := t.Open(log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, tasks.Close()) }()
+	with := *w
+	if t.AllowCommands && with.StopWait == 0 {
+		with.StopWait = max(worker.DefaultStopWait, cmp.Or(t.KillGrace, commandtask.DefaultKillGrace)+stopMargin)
+	}
+	return with.Run(ctx, conn, log, tasks.Handle)
 }
