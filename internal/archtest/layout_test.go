@@ -53,10 +53,11 @@ var layout = map[string]rule{
 	"internal/mutation":        {},
 	"internal/lease":           {imports: "store"},
 	"internal/embedetcd":       {},
-	"internal/wfformat":        {imports: "workflow"},
+	"internal/wfformat":        {imports: "workflow internal/nearest"},
 	"internal/secret":          {},
 	"internal/commandtask":     {imports: "workflow task internal/secret"},
 	"internal/httptask":        {imports: "workflow task internal/secret"},
+	"internal/nearest":         {},
 	"internal/cli":             {wires: true},
 	"internal/audit":           {imports: "store internal/pb"}, // shares no code with what it checks
 	"internal/wfrun":           {wires: true},

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/grapnel-dev/grapnel"
+	"github.com/grapnel-dev/grapnel/internal/nearest"
 )
 
 // MaxFileSize is the largest file that is read, in bytes.
@@ -61,7 +62,7 @@ type parser struct {
 	version string
 	ids     map[string]int // of tasks, to the first task of that id
 	tasks   []Task         // in the file's order
-	speller speller
+	speller nearest.Speller
 }
 
 func (p *parser) file(data []byte) *Workflow {
@@ -155,7 +156,7 @@ func (p *parser) specification(workflow object) {
 			continue
 		}
 		p.ids[id] = i
-		p.speller.known = append(p.speller.known, id)
+		p.speller.Add(id)
 	}
 	for i, t := range objects {
 		if t != nil {
@@ -197,7 +198,7 @@ func (p *parser) lookUp(place, id string) (int, bool) {
 	}
 	text := "no task " + quote(id)
 	if !p.full() {
-		if near, found := p.speller.nearest(id); found {
+		if near, found := p.speller.Nearest(id); found {
 			text += "; nearest is " + quote(near)
 		}
 	}

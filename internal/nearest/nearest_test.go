@@ -1,4 +1,4 @@
-package wfformat
+package nearest
 
 import (
 	"strings"
@@ -18,8 +18,8 @@ func TestNearestFindsWhatWasMeant(t *testing.T) {
 		{"sub", ""},
 		{strings.Repeat("x", 299), ""}, // longer than what is compared
 	} {
-		sp := &speller{known: known}
-		if got, ok := sp.nearest(tc.text); got != tc.want || ok != (tc.want != "") {
+		sp := New(known...)
+		if got, ok := sp.Nearest(tc.text); got != tc.want || ok != (tc.want != "") {
 			t.Errorf("nearest to %q is %q, %t; want %q", tc.text, got, ok, tc.want)
 		}
 	}
@@ -27,8 +27,8 @@ func TestNearestFindsWhatWasMeant(t *testing.T) {
 
 func TestNearestGivesUpAfterTooManyComparisons(t *testing.T) {
 	t.Parallel()
-	sp := &speller{known: []string{"abc"}, compared: maxCompared}
-	if got, ok := sp.nearest("abd"); ok {
+	sp := &Speller{known: []string{"abc"}, compared: maxCompared}
+	if got, ok := sp.Nearest("abd"); ok {
 		t.Errorf("got %q", got)
 	}
 }

@@ -1,6 +1,10 @@
-package wfformat
+// Package nearest finds what a misspelt name may have meant.
+package nearest
 
-import "unicode/utf8"
+import (
+	"slices"
+	"unicode/utf8"
+)
 
 const (
 	// maxCompared bounds the comparisons made for the messages about one file.
@@ -9,16 +13,23 @@ const (
 	maxComparedLen = 200
 )
 
-// speller finds what a misspelt id may have meant.
-type speller struct {
+// Speller knows the names that are right. It bounds the work done for all the
+// misspelt ones it is asked about.
+type Speller struct {
 	known    []string
 	compared int
 }
 
-// nearest returns the known text that takes the fewest insertions, deletions
+// New returns a speller that knows these names. The zero Speller knows none.
+func New(known ...string) *Speller { return &Speller{known: slices.Clone(known)} }
+
+// Add makes the speller know another name.
+func (sp *Speller) Add(name string) { sp.known = append(sp.known, name) }
+
+// Nearest returns the known text that takes the fewest insertions, deletions
 // and replacements of characters to make of s, the first of several. It is not
 // ok if that takes more than a third of s, or too many texts were compared.
-func (sp *speller) nearest(s string) (best string, ok bool) {
+func (sp *Speller) Nearest(s string) (best string, ok bool) {
 	if len(s) > maxComparedLen {
 		return "", false
 	}
