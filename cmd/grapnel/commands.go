@@ -21,5 +21,6 @@ var commands = []func(*app) *cobra.Command{
 	newRunWfFormat,
 	newGen,
 	newRole,
+	newConfig,
 	newVersion,
 }

@@ -10,17 +10,19 @@ import (
 	"unicode"
 
 	"github.com/spf13/cobra"
+
+	"github.com/grapnel-dev/grapnel/internal/cli"
 )
 
 // Formats of output.
 const (
-	formatTable = "table"
-	formatJSON  = "json"
+	formatTable = cli.FormatTable
+	formatJSON  = cli.FormatJSON
 )
 
 // formatted adds the flag --output to a command.
 func (a *app) formatted(cmd *cobra.Command) *cobra.Command {
-	cmd.Flags().StringVarP(&a.format, "output", "o", formatTable, "how to print: table or json")
+	cli.RegisterOutput(cmd.Flags(), &a.format)
 	run := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if a.format != formatTable && a.format != formatJSON {

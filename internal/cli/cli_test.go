@@ -28,37 +28,6 @@ func flags(t *testing.T, args ...string) (*Connection, *pflag.FlagSet) {
 	return c, fs
 }
 
-func environment(vars map[string]string) func(string) (string, bool) {
-	return func(name string) (string, bool) {
-		v, ok := vars[name]
-		return v, ok
-	}
-}
-
-func TestFlagsGoBeforeTheEnvironmentAndThatBeforeDefaults(t *testing.T) {
-	t.Parallel()
-	c, fs := flags(t, "--namespace", "from-flag")
-	err := fromEnvironment(fs, environment(map[string]string{
-		"GRAPNEL_NAMESPACE": "from-environment", "GRAPNEL_ENDPOINTS": "a:1,b:2", "GRAPNEL_PASSWORD_FILE": "file",
-		"GRAPNEL_DIAL_TIMEOUT": "", "GRAPNEL_NONSENSE": "x",
-	}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c.Namespace != "from-flag" || strings.Join(c.Endpoints, " ") != "a:1 b:2" || c.PasswordFile != "file" || c.DialTimeout != DefaultDialTimeout {
-		t.Errorf("settings are %+v", c)
-	}
-}
-
-func TestABadVariableIsNamed(t *testing.T) {
-	t.Parallel()
-	_, fs := flags(t)
-	err := fromEnvironment(fs, environment(map[string]string{"GRAPNEL_DIAL_TIMEOUT": "soon"}))
-	if !errors.Is(err, grapnel.ErrInvalid) || !strings.Contains(err.Error(), "GRAPNEL_DIAL_TIMEOUT") {
-		t.Errorf("error is %v", err)
-	}
-}
-
 func TestThePasswordIsTheFilesFirstLine(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "password")

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -36,11 +35,14 @@ type Connection struct {
 	PasswordFile string
 	DialTimeout  time.Duration
 	LogLevel     string
+
+	settings *Settings
 }
 
 // Register adds the flags of a connection. Logs at level and above are written
 // unless the user says otherwise.
 func (c *Connection) Register(fs *pflag.FlagSet, level string) {
+	fs.String(configFlag, "", "`file` with settings; the default is grapnel/config.yaml in your folder of settings, such as ~/.config, if it is there")
 	fs.StringSliceVar(&c.Endpoints, "endpoints", []string{DefaultEndpoint}, "etcd's client addresses, separated by commas")
 	fs.StringVar(&c.Namespace, "namespace", DefaultNamespace, "whose runs to work with")
 	fs.StringVar(&c.CACert, "cacert", "", "`file` with the PEM certificates of the authorities that vouch for etcd")
@@ -51,15 +53,18 @@ func (c *Connection) Register(fs *pflag.FlagSet, level string) {
 	fs.StringVar(&c.PasswordFile, "password-file", "", "`file` whose first line is the user's password")
 	fs.DurationVar(&c.DialTimeout, "dial-timeout", DefaultDialTimeout, "how long to try to reach etcd")
 	fs.StringVar(&c.LogLevel, "log-level", level, "what to log to standard error: trace, debug, info, warn, error or off")
+	AsSettings(fs, "", "endpoints", "namespace", "cacert", "cert", "key", "user", "password", "password-file", "dial-timeout", "log-level")
 }
 
-// Prepare takes settings from the environment that the command line fs left
-// open, and returns a logger that writes to out. Errors wrap
-// [grapnel.ErrInvalid].
+// Prepare takes the settings among fs that the command line left open from the
+// environment and from a file, and returns a logger that writes to out. Errors
+// wrap [grapnel.ErrInvalid].
 func (c *Connection) Prepare(fs *pflag.FlagSet, name string, out io.Writer) (hclog.Logger, error) {
-	if err := fromEnvironment(fs, os.LookupEnv); err != nil {
+	found, err := loadSettings(fs, os.Environ(), UserSettingsFile())
+	if err != nil {
 		return nil, err
 	}
+	c.settings = found
 	level := hclog.LevelFromString(c.LogLevel)
 	if level == hclog.NoLevel {
 		return nil, fmt.Errorf("%w: --log-level %q; one of trace, debug, info, warn, error, off", grapnel.ErrInvalid, c.LogLevel)
@@ -67,28 +72,8 @@ func (c *Connection) Prepare(fs *pflag.FlagSet, name string, out io.Writer) (hcl
 	return hclog.New(&hclog.LoggerOptions{Name: name, Level: level, Output: out}), nil
 }
 
-// fromEnvironment sets those flags of a connection that the command line left
-// alone from their environment variables, as far as these are not empty.
-func fromEnvironment(fs *pflag.FlagSet, lookup func(name string) (string, bool)) error {
-	var errs []error
-	own := pflag.NewFlagSet("", pflag.ContinueOnError)
-	(&Connection{}).Register(own, DefaultLogLevel)
-	own.VisitAll(func(f *pflag.Flag) {
-		name := variable(f.Name)
-		value, ok := lookup(name)
-		if !ok || value == "" || fs.Changed(f.Name) || fs.Lookup(f.Name) == nil {
-			return
-		}
-		if err := fs.Set(f.Name, value); err != nil {
-			errs = append(errs, fmt.Errorf("%w: environment variable %s: %w", grapnel.ErrInvalid, name, err))
-		}
-	})
-	return errors.Join(errs...)
-}
-
-func variable(flag string) string {
-	return "GRAPNEL_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
-}
+// Settings returns the settings that Prepare found, or nil before.
+func (c *Connection) Settings() *Settings { return c.settings }
 
 // Open connects to etcd. It fails within DialTimeout if etcd cannot be reached.
 // The caller closes the store.

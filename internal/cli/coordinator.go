@@ -28,6 +28,7 @@ func (c *Coordinator) Register(fs *pflag.FlagSet) {
 	fs.DurationVar(&c.Sweep, "sweep", coordinator.DefaultSweep, "how often memory is compared with a listing")
 	fs.DurationVar(&c.Retention, "retention", coordinator.DefaultRetention, "how long after its end a run is archived and deleted; negative means never")
 	fs.StringVar(&c.Sink, "sink", "", "`file` to append the records of archived runs to, a line of JSON each; by default they are discarded")
+	AsSettings(fs, "coordinator")
 }
 
 // Run coordinates until ctx ends, and then resigns.

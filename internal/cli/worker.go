@@ -36,6 +36,7 @@ func (w *Worker) Register(fs *pflag.FlagSet) {
 	fs.IntVar(&w.Slots, "slots", worker.DefaultSlots, "how many nodes to execute at a time")
 	fs.DurationVar(&w.TTL, "ttl", claim.DefaultTTL, "how long after its last sign of life its nodes are given to other workers")
 	fs.DurationVar(&w.Grace, "grace", worker.DefaultGrace, "how long tasks may go on once the worker is asked to stop")
+	AsSettings(fs, "worker")
 }
 
 // Run runs a worker until ctx ends, and then drains it. Register is called
