@@ -18,6 +18,11 @@
 // retried, the failure, unless the retry came before they looked. To wait for
 // the generation that a retry began, wait again.
 //
+// # Watching
+//
+// [Client.Watch] yields a run after each of its changes, and [Client.Overview]
+// what goes on in the whole namespace.
+//
 // # What is not promised
 //
 // Whatever is returned about a run was true when it was read. A listing is not

@@ -41,7 +41,7 @@ func (c *Client) Get(ctx context.Context, id grapnel.RunID, o ...GetOption) (*Ru
 	for _, set := range o {
 		set(&spec)
 	}
-	h, claims, err := c.loadWithClaims(ctx, id)
+	h, claims, _, err := c.loadWithClaims(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -125,18 +125,18 @@ func orNull(data []byte) json.RawMessage {
 }
 
 // loadWithClaims returns a run's head and live claims, by node, as of one
-// revision.
-func (c *Client) loadWithClaims(ctx context.Context, id grapnel.RunID) (*snapshot.Head, map[int]claimed, error) {
+// revision, which it returns too; of a run that has ended, that of its head.
+func (c *Client) loadWithClaims(ctx context.Context, id grapnel.RunID) (*snapshot.Head, map[int]claimed, grapnel.Revision, error) {
 	head, err := c.st.Get(ctx, c.keys.Head(id))
 	if errors.Is(err, grapnel.ErrNotFound) {
-		return nil, nil, fmt.Errorf("run %q: %w", id, grapnel.ErrNotFound)
+		return nil, nil, 0, fmt.Errorf("run %q: %w", id, grapnel.ErrNotFound)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("get run %q: %w", id, err)
+		return nil, nil, 0, fmt.Errorf("get run %q: %w", id, err)
 	}
 	if s, err := snapshot.DecodeSummary(head.Value); err == nil && s.Status.Ended() {
 		h, err := c.runs.Decode(ctx, head) // it has no claims any more
-		return h, nil, err
+		return h, nil, head.Mod, err
 	}
 	// The claims sort before the head, and what comes behind it is of no
 	// interest.
@@ -145,7 +145,7 @@ func (c *Client) loadWithClaims(ctx context.Context, id grapnel.RunID) (*snapsho
 	for {
 		page, err := c.st.List(ctx, req)
 		if err != nil {
-			return nil, nil, fmt.Errorf("get run %q: %w", id, err)
+			return nil, nil, 0, fmt.Errorf("get run %q: %w", id, err)
 		}
 		for _, kv := range page.KVs {
 			k, ok := c.keys.ParseRun(kv.Key)
@@ -159,11 +159,11 @@ func (c *Client) loadWithClaims(ctx context.Context, id grapnel.RunID) (*snapsho
 				}
 			case "head":
 				h, err := c.runs.Decode(ctx, kv)
-				return h, claims, err
+				return h, claims, page.Revision, err
 			}
 		}
 		if !page.More {
-			return nil, nil, fmt.Errorf("run %q: %w", id, grapnel.ErrNotFound)
+			return nil, nil, 0, fmt.Errorf("run %q: %w", id, grapnel.ErrNotFound)
 		}
 		req.Revision, req.After = page.Revision, page.KVs[len(page.KVs)-1].Key
 	}
