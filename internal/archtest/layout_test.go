@@ -53,6 +53,8 @@ var layout = map[string]rule{
 	"internal/mutation":        {},
 	"internal/lease":           {imports: "store"},
 	"internal/embedetcd":       {},
+	"internal/tui":             {},
+	"internal/live":            {imports: "internal/tui"},
 	"internal/wfformat":        {imports: "workflow internal/nearest"},
 	"internal/secret":          {},
 	"internal/commandtask":     {imports: "workflow task internal/secret"},
@@ -152,6 +154,7 @@ var reserved = map[string]string{
 	"go.etcd.io/etcd/server": "internal/embedetcd",
 	"go.etcd.io/bbolt":       "internal/embedetcd",
 	"github.com/spf13/cobra": "cmd internal/cli",
+	"charm.land/bubbletea":   "internal/live",
 
 	// What only tests need.
 	"testing":                           "",
