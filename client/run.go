@@ -62,7 +62,7 @@ func (r *Run[Out]) Wait(ctx context.Context) (Out, error) {
 		return none, runFailed(h)
 	}
 	var data []byte
-	err = r.c.patiently(ctx, r.id, func() error {
+	err = r.c.patiently(ctx, "wait for", r.id, func() error {
 		data, err = r.c.output(ctx, h)
 		return err
 	})

@@ -24,7 +24,7 @@ func (c *Client) WaitEnded(ctx context.Context, id grapnel.RunID) (*RunInfo, err
 		return nil, err
 	}
 	var info *RunInfo
-	err = c.patiently(ctx, id, func() error {
+	err = c.patiently(ctx, "wait for", id, func() error {
 		info, err = c.info(ctx, h, nil, getSpec{output: true})
 		return err
 	})
@@ -34,7 +34,7 @@ func (c *Client) WaitEnded(ctx context.Context, id grapnel.RunID) (*RunInfo, err
 // waitEnded waits until the run has ended and returns its head. Instance zero
 // stands for the instance that is found. Known is as for heads.await.
 func (c *Client) waitEnded(ctx context.Context, id grapnel.RunID, instance grapnel.Instance, known grapnel.Revision) (h *snapshot.Head, err error) {
-	err = c.patiently(ctx, id, func() error {
+	err = c.patiently(ctx, "wait for", id, func() error {
 		kv, err := c.heads.await(ctx, id, &instance, known)
 		if err != nil {
 			return err
@@ -46,21 +46,21 @@ func (c *Client) waitEnded(ctx context.Context, id grapnel.RunID, instance grapn
 }
 
 // patiently calls do until it returns something else than trouble with the
-// store that may pass, or ctx ends.
-func (c *Client) patiently(ctx context.Context, id grapnel.RunID, do func() error) error {
+// store that may pass, or ctx ends. Doing is what errors say was tried.
+func (c *Client) patiently(ctx context.Context, doing string, id grapnel.RunID, do func() error) error {
 	for pause := (store.Pause{}); ; {
 		err := do()
 		switch {
 		case err == nil:
 			return nil
 		case ctx.Err() != nil:
-			return fmt.Errorf("wait for run %q: %w", id, context.Cause(ctx))
+			return fmt.Errorf("%s run %q: %w", doing, id, context.Cause(ctx))
 		case !passing(err):
-			return fmt.Errorf("wait for run %q: %w", id, err)
+			return fmt.Errorf("%s run %q: %w", doing, id, err)
 		}
-		c.log.Debug("waiting goes on after an error", "run", id, "error", err)
+		c.log.Debug("waiting goes on after an error", "doing", doing, "run", id, "error", err)
 		if err := pause.Wait(ctx); err != nil {
-			return fmt.Errorf("wait for run %q: %w", id, err)
+			return fmt.Errorf("%s run %q: %w", doing, id, err)
 		}
 	}
 }

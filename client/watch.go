@@ -40,7 +40,7 @@ func (c *Client) Watch(ctx context.Context, id grapnel.RunID, o ...GetOption) it
 		for _, set := range o {
 			set(&f.spec)
 		}
-		err := c.patiently(ctx, id, func() error { return f.follow(ctx) })
+		err := c.patiently(ctx, "watch", id, func() error { return f.follow(ctx) })
 		if err != nil && !errors.Is(err, errEnough) {
 			yield(nil, err)
 		}

@@ -9,6 +9,8 @@ var commands = []func(*app) *cobra.Command{
 	newGet,
 	newList,
 	newWait,
+	newWatch,
+	newTop,
 	newCancel,
 	newRetry,
 	newDelete,

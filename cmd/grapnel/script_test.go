@@ -59,6 +59,7 @@ func TestScripts(t *testing.T) {
 			"await-empty":        awaitEmpty,
 			"http-server":        httpServer,
 			"stored":             stored,
+			"await-running":      awaitRunning,
 		},
 	})
 }
@@ -138,6 +139,26 @@ func awaitWorker(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		return fmt.Errorf("no worker is up: %v", args)
 	})
+}
+
+// awaitRunning RUN waits until a node of the run is being executed.
+func awaitRunning(ts *testscript.TestScript, _ bool, args []string) {
+	st, err := etcdstore.Open(context.Background(), etcdstore.Config{Endpoints: []string{ts.Getenv("GRAPNEL_ENDPOINTS")}})
+	ts.Check(err)
+	defer func() { ts.Check(st.Close()) }()
+	c, err := client.New(client.Config{Store: st})
+	ts.Check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for info, err := range c.Watch(ctx, grapnel.RunID(args[0])) {
+		ts.Check(err)
+		for _, n := range info.Nodes {
+			if n.State == client.NodeRunning {
+				return
+			}
+		}
+	}
+	ts.Fatalf("run %s ended before it was seen running", args[0])
 }
 
 // awaitCoordinators N waits until so many coordinators are up.

@@ -83,8 +83,15 @@ func (m *Top) sums(t Theme) string {
 		slots, used = slots+w.Slots, used+w.Running
 	}
 	return strings.Join([]string{
-		fmt.Sprintf("%d runs", m.Runs), fmt.Sprintf("%d waiting", waiting), fmt.Sprintf("%d/%d slots", used, slots),
+		plural(m.Runs, "run"), fmt.Sprintf("%d waiting", waiting), fmt.Sprintf("%d/%d slots", used, slots),
 	}, t.dot())
+}
+
+func plural(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }
 
 func (m *Top) rates(t Theme) string {
