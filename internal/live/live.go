@@ -163,10 +163,11 @@ func (m *model[M]) View() tea.View {
 	if !shown || m.width <= 0 || m.height <= 0 {
 		return v
 	}
-	height := m.height
+	height, end := m.height, ""
 	if !m.cfg.Full {
-		height-- // the cursor's line
+		// The line of the cursor, which the end of the program erases.
+		height, end = height-1, "\n"
 	}
-	v.SetContent(strings.Join(m.cfg.Draw(latest, time.Now(), m.width, height), "\n"))
+	v.SetContent(strings.Join(m.cfg.Draw(latest, time.Now(), m.width, height), "\n") + end)
 	return v
 }

@@ -197,7 +197,7 @@ func (t Theme) TaskTable(width, height int, tasks []Task) []string {
 		shown = tasks[:max(0, height-2)] // the last line says how many there are
 	}
 	columns := []Column{
-		{Title: "RUN", Min: 10, Drop: 2}, {Title: "NODE", Min: 16}, {Title: "TASK", Min: 8, Drop: 3},
+		{Title: "RUN", Min: 10, Middle: true, Drop: 2}, {Title: "NODE", Min: 16, Middle: true}, {Title: "TASK", Min: 8, Drop: 3},
 		{Title: "ATTEMPT", Right: true}, {Title: "ELAPSED", Right: true}, {Title: "WORKER", Min: 10, Drop: 1},
 		{Title: "PROGRESS", Min: 12, Drop: 4},
 	}

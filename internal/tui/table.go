@@ -10,6 +10,9 @@ type Column struct {
 	Title string
 	// Right aligns cells to the right, as numbers should be.
 	Right bool
+	// Middle cuts text out of the middle rather than off the end: names that
+	// begin alike differ in how they end.
+	Middle bool
 	// Min is the width to which a column with much text may shrink; zero means
 	// that it doesn't shrink.
 	Min int
@@ -36,6 +39,9 @@ func (t Theme) Table(width int, columns []Column, rows [][]string) []string {
 		var b strings.Builder
 		for k, i := range shown {
 			cell := cells(i)
+			if columns[i].Middle {
+				cell = t.fitMiddle(cell, widths[i])
+			}
 			switch {
 			case columns[i].Right:
 				cell = t.padLeft(cell, widths[i])

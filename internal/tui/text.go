@@ -42,6 +42,17 @@ func (t Theme) Fit(s string, width int) string {
 	return ansi.Truncate(s, width, mark)
 }
 
+// fitMiddle is Fit that keeps the beginning and, if there is room for it, a
+// third of the width from the end. The text has no colours.
+func (t Theme) fitMiddle(s string, width int) string {
+	tail := width / 3
+	if Width(s) <= width || tail < 3 {
+		return t.Fit(s, width)
+	}
+	end := ansi.TruncateLeft(s, Width(s)-tail, "")
+	return t.Fit(s, width-Width(end)) + end
+}
+
 // Pad fits a text and fills it up to width cells.
 func (t Theme) Pad(s string, width int) string {
 	s = t.Fit(s, width)

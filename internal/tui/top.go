@@ -39,8 +39,8 @@ type Top struct {
 	Hint    string
 }
 
-// Lines draws the namespace for a terminal of this size: queues and workers get
-// at most half of the lines, the running tasks what is left.
+// Lines draws the namespace for a terminal of this size: queues get at most
+// a third of the lines, workers half of what is left, the running tasks the rest.
 func (m *Top) Lines(t Theme, width, height int) []string {
 	lines := []string{
 		t.between(t.paint(title, "grapnel top")+"  "+Clean(m.Namespace), m.Clock, width),
@@ -65,8 +65,8 @@ func (m *Top) Lines(t Theme, width, height int) []string {
 			room -= len(got) + 2
 		}
 	}
-	block(max(5, room/4), "Queues", func(h int) []string { return t.queues(width, h, m.Queues) })
-	block(max(5, room/3), "Workers", func(h int) []string { return t.workers(width, h, m.Workers) })
+	block(max(6, room/3), "Queues", func(h int) []string { return t.queues(width, h, m.Queues) })
+	block(max(6, room/2), "Workers", func(h int) []string { return t.workers(width, h, m.Workers) })
 	block(room, fmt.Sprintf("Running tasks (%d)", len(m.Tasks)), func(h int) []string { return t.TaskTable(width, h, m.Tasks) })
 	if m.Hint != "" {
 		lines = append(lines[:min(len(lines), max(height-1, 0))], t.paint(dim, t.Fit(Clean(m.Hint), width)))
