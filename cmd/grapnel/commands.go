@@ -9,6 +9,7 @@ var commands = []func(*app) *cobra.Command{
 	newGet,
 	newList,
 	newWait,
+	newGraph,
 	newWatch,
 	newTop,
 	newCancel,

@@ -54,6 +54,7 @@ var layout = map[string]rule{
 	"internal/lease":           {imports: "store"},
 	"internal/embedetcd":       {},
 	"internal/tui":             {},
+	"internal/render":          {},
 	"internal/live":            {imports: "internal/tui"},
 	"internal/wfformat":        {imports: "workflow internal/nearest"},
 	"internal/secret":          {},

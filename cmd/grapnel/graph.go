@@ -1,0 +1,164 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/grapnel-dev/grapnel"
+	"github.com/grapnel-dev/grapnel/client"
+	"github.com/grapnel-dev/grapnel/internal/render"
+	"github.com/grapnel-dev/grapnel/internal/wfformat"
+	"github.com/grapnel-dev/grapnel/workflow"
+)
+
+// graphFormats are the values of grapnel graph's --format.
+var graphFormats = map[string]func(w io.Writer, g render.Graph) error{
+	"mermaid": render.Mermaid, "dot": render.DOT, "svg": render.SVG,
+}
+
+// graphFiles read the kinds of files that can be drawn, by how their names end.
+// A kind that holds a definition is a graphOf of what its reader returns.
+var graphFiles = map[string]func(path string) (render.Graph, error){
+	".json": func(path string) (render.Graph, error) {
+		w, err := wfformat.ReadFile(path)
+		if err != nil {
+			return render.Graph{}, err
+		}
+		return graphOfRecorded(w), nil
+	},
+}
+
+func newGraph(a *app) *cobra.Command {
+	var (
+		format string
+		most   int
+	)
+	formats := slices.Sorted(maps.Keys(graphFormats))
+	files := slices.Sorted(maps.Keys(graphFiles))
+	cmd := &cobra.Command{
+		Use:   "graph FILE|RUN",
+		Short: "Draw a workflow, or a run with the state of each node",
+		Long: `Draw the graph of a workflow, or of a run, whose nodes then have the colours of
+their states. A name that ends in ` + strings.Join(files, " or ") + ` is that of a file, and such a file
+a workflow in WfFormat, as grapnel gen wfformat writes it; others are ids of runs.
+
+If there are more nodes than --max-nodes, those that do the same at the same
+depth are drawn as one, with their number and states.
+
+Mermaid is what Markdown of many places shows in a block of the language mermaid,
+dot is for Graphviz, and an SVG is a picture that stands alone.`,
+		Example: `  grapnel graph order-17
+  grapnel graph order-17 -f svg > order-17.svg
+  grapnel graph montage.json -f dot --max-nodes 0 | dot -Tpdf > montage.pdf`,
+		Args: cobra.ExactArgs(1),
+	}
+	cmd.Flags().StringVarP(&format, "format", "f", "mermaid", "how to draw: "+strings.Join(formats, ", "))
+	cmd.Flags().IntVar(&most, "max-nodes", render.DefaultMax, "how many nodes to draw at most; 0 draws all")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		write, ok := graphFormats[format]
+		switch {
+		case !ok:
+			return usagef(cmd, "--format %q is none of %s", format, strings.Join(formats, ", "))
+		case most < 0:
+			return usagef(cmd, "--max-nodes %d is negative", most)
+		}
+		g, err := a.graph(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		return write(a.out, render.Collapse(g, most))
+	}
+	return cmd
+}
+
+// graph reads what is to be drawn.
+func (a *app) graph(ctx context.Context, name string) (g render.Graph, err error) {
+	if read, ok := graphFiles[filepath.Ext(name)]; ok {
+		return read(name)
+	}
+	err = a.withClient(ctx, func(c *client.Client) error {
+		info, err := c.Get(ctx, grapnel.RunID(name))
+		if err != nil {
+			return err
+		}
+		def, err := c.FindDefinition(ctx, info.Definition)
+		if err != nil {
+			return err
+		}
+		g = graphOf(def)
+		withStates(&g, info)
+		return nil
+	})
+	return g, err
+}
+
+// graphOf is the graph of a definition.
+func graphOf(def *workflow.Definition) render.Graph {
+	g := render.Graph{Title: strings.TrimSpace(def.Name + " " + def.Version)}
+	for i := range def.Nodes {
+		n := &def.Nodes[i]
+		detail := n.Task
+		if n.Kind == workflow.KindInline {
+			detail = "inline"
+		}
+		g.Nodes = append(g.Nodes, render.Node{Name: n.Name, Detail: detail, Group: n.Task, Needs: n.Needs})
+	}
+	groupByName(&g)
+	return g
+}
+
+// graphOfRecorded is the graph of a workflow in WfFormat.
+func graphOfRecorded(w *wfformat.Workflow) render.Graph {
+	g := render.Graph{Title: w.Name}
+	for _, t := range w.Tasks {
+		g.Nodes = append(g.Nodes, render.Node{Name: t.ID, Detail: t.Name, Group: t.Name, Needs: t.Parents})
+	}
+	groupByName(&g)
+	return g
+}
+
+// groupByName groups nodes by what their names begin with if all run the same
+// task, and leaves the task out, as it tells nothing.
+func groupByName(g *render.Graph) {
+	for i := range g.Nodes {
+		if g.Nodes[i].Group != g.Nodes[0].Group {
+			return
+		}
+	}
+	if len(g.Nodes) < 2 {
+		return
+	}
+	for i := range g.Nodes {
+		n := &g.Nodes[i]
+		stem := strings.TrimRight(strings.TrimSuffix(strings.TrimRight(n.Name, "0123456789"), "ID"), "-_. ")
+		n.Group, n.Detail = cmp.Or(stem, n.Name), ""
+	}
+}
+
+// withStates gives the nodes of a run's graph their states.
+func withStates(g *render.Graph, info *client.RunInfo) {
+	g.Title += fmt.Sprintf(" · run %s · %s", info.ID, info.Status)
+	states := make(map[string]*client.NodeInfo, len(info.Nodes))
+	for i := range info.Nodes {
+		states[info.Nodes[i].Name] = &info.Nodes[i]
+	}
+	for i := range g.Nodes {
+		n := &g.Nodes[i]
+		s, ok := states[n.Name]
+		if !ok {
+			continue
+		}
+		n.State = render.State(s.State)
+		if s.Attempt > 1 {
+			n.Detail = strings.TrimPrefix(fmt.Sprintf("%s, attempt %d", n.Detail, s.Attempt), ", ")
+		}
+	}
+}
