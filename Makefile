@@ -121,11 +121,11 @@ tidy-check: ## Fail if go.mod or go.sum is not tidy
 	go mod tidy -diff
 
 .PHONY: generate
-generate: ## Make the protobuf code anew (needs protoc)
+generate: ## Make the protobuf code and docs/CLI.md anew (needs protoc)
 	scripts/generate
 
 .PHONY: generate-check
-generate-check: ## Fail if the protobuf code is not what the .proto files say
+generate-check: ## Fail if the protobuf code or docs/CLI.md is not up to date
 	scripts/generate --check
 
 .PHONY: docs-check

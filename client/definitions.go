@@ -75,6 +75,17 @@ func (c *Client) FindDefinition(ctx context.Context, nameOrHash string) (*workfl
 	return nil, &AmbiguousError{Name: nameOrHash, Found: found}
 }
 
+// Definitions returns the stored definitions that can be decoded, in the order
+// of their hashes. Each may have a megabyte. Errors are the store's.
+func (c *Client) Definitions(ctx context.Context) ([]*workflow.Definition, error) {
+	var found []*workflow.Definition
+	err := c.eachDefinition(ctx, func(d *workflow.Definition) { found = append(found, d) })
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
 // eachDefinition calls visit for each stored definition that can be decoded.
 func (c *Client) eachDefinition(ctx context.Context, visit func(*workflow.Definition)) error {
 	// Definitions may have a megabyte each.

@@ -27,6 +27,15 @@ func newCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "coordinator",
 		Short: "Run a Grapnel coordinator until interrupted",
+		Long: `Run a Grapnel coordinator until interrupted. It offers nodes to workers, counts
+losses, fires time-outs and archives what has ended. Several may run: each looks
+after a part of the runs, and takes over the part of one that dies.
+
+Settings can be given by flags, by environment variables such as
+GRAPNEL_COORDINATOR_TTL for --ttl, or in section coordinator of a file; see
+grapnel config.`,
+		Example: `  coordinator --endpoints etcd-1:2379,etcd-2:2379 --retention 72h
+  coordinator --config /etc/grapnel/config.yaml --sink /var/lib/grapnel/ended.jsonl`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, err := conn.Prepare(cmd.Flags(), "grapnel", cmd.ErrOrStderr())
 			if err != nil {

@@ -92,3 +92,10 @@ func TestItCoordinatesUntilItIsStopped(t *testing.T) {
 		t.Errorf("it has not resigned: %v, %v", page.KVs, err)
 	}
 }
+
+func TestItsReferenceIsComplete(t *testing.T) {
+	t.Parallel()
+	if err := run(t.Context(), "reference"); err != nil {
+		t.Errorf("%v", err)
+	}
+}

@@ -39,10 +39,16 @@ func (a *app) root() *cobra.Command {
 		Short: "Durable workflows on etcd",
 		Long: `Grapnel runs workflows on a fleet of workers and keeps their state in etcd.
 
-Each connection flag can be given by an environment variable instead, such as
-GRAPNEL_ENDPOINTS for --endpoints. Exit codes: 0 success, 1 the run failed or
-something else went wrong, 2 bad command line, 3 the run was cancelled, 4 it
-timed out, 5 etcd could not be reached or did not say what became of a change.`,
+Settings can be given by flags, by environment variables such as GRAPNEL_ENDPOINTS
+for --endpoints, or in a file: grapnel config tells which, and where each came
+from.
+
+Exit codes: 0 success, 1 the run failed or something else went wrong, 2 bad
+command line, 3 the run was cancelled, 4 it timed out, 5 etcd could not be
+reached or did not say what became of a change.`,
+		Example: `  grapnel dev --data .grapnel
+  grapnel start order --input '{"sku": "a-1"}' --id order-17
+  grapnel watch order-17`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetIn(a.in)
@@ -50,12 +56,16 @@ timed out, 5 etcd could not be reached or did not say what became of a change.`,
 	root.SetErr(a.err)
 	a.conn.Register(root.PersistentFlags(), cli.DefaultLogLevel)
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) (err error) {
+		if cli.ForShells(cmd) {
+			return nil // they want an answer whatever the settings are
+		}
 		a.log, err = a.conn.Prepare(cmd.Flags(), "grapnel", a.err)
 		return err
 	}
 	for _, command := range commands {
 		root.AddCommand(command(a))
 	}
+	a.completeAll(root)
 	return cli.Strict(root)
 }
 

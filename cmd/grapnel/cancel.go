@@ -15,6 +15,8 @@ func newCancel(a *app) *cobra.Command {
 		Long: `Ask a run to stop. The command returns once the request is stored, which then
 will be honoured; grapnel wait tells when the run has ended. A coordinator has to
 be up for that.`,
+		Example: `  grapnel cancel order-17
+  grapnel cancel order-17 --reason 'wrong address' && grapnel wait order-17`,
 		Args: cobra.ExactArgs(1),
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for people")

@@ -20,6 +20,8 @@ func newDev(a *app) *cobra.Command {
 		Short: "Run etcd and a coordinator in this process, for development",
 		Long: `Run etcd and a coordinator in this process, for development, until interrupted.
 Workers are yours: programs that connect to the address that is printed.`,
+		Example: `  grapnel dev
+  grapnel dev --data .grapnel --listen 127.0.0.1:2379`,
 		Args: cobra.NoArgs,
 	}
 	cmd.Flags().StringVar(&cfg.Dir, "data", "", "`folder` to keep the data in; by default everything is gone at the end")

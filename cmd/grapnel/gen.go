@@ -12,8 +12,11 @@ func newGen(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "gen",
 		Short: "Make workflows to try things with",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Long: `Make workflows to try things with: to draw with grapnel graph, and to run with
+grapnel run.`,
+		Example: `  grapnel gen wfformat --shape montage --tasks 300 --seed 1 > montage.json`,
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newGenWfFormat(a))
 	return cmd

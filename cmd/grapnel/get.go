@@ -18,6 +18,8 @@ func newGet(a *app) *cobra.Command {
 		Short: "Show a run and its nodes",
 		Long: `Show a run and its nodes, and why no worker that is alive can run those that are
 available, if that is so. The stack of a panic is shown with -o json.`,
+		Example: `  grapnel get order-17
+  grapnel get order-17 -o json --outputs | jq '.nodes[].output'`,
 		Args: cobra.ExactArgs(1),
 	}
 	cmd.Flags().BoolVar(&outputs, "outputs", false, "with -o json, include the outputs of nodes")

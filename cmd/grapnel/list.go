@@ -21,6 +21,9 @@ func newList(a *app) *cobra.Command {
 		Short: "List runs",
 		Long: `List runs, in an order that has no meaning but stays the same. If there are
 more than --limit, the last line says how to go on.`,
+		Example: `  grapnel list
+  grapnel list --status failed,timed-out --workflow order
+  grapnel list --label team=a --limit 1000 -o json`,
 		Args: cobra.NoArgs,
 	}
 	fs := cmd.Flags()

@@ -12,7 +12,8 @@ func newRetry(a *app) *cobra.Command {
 		Short: "Let a run that failed, was cancelled or timed out go on",
 		Long: `Let a run that failed, was cancelled or timed out go on: what completed stays,
 the rest is tried again.`,
-		Args: cobra.ExactArgs(1),
+		Example: `  grapnel retry order-17 && grapnel wait order-17`,
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(cmd.Context(), func(c *client.Client) error {
 				if err := c.Retry(cmd.Context(), runArg(args)); err != nil {

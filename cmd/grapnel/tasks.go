@@ -24,6 +24,8 @@ func newTasks(a *app) *cobra.Command {
 		Long: `Show the nodes that wait for a worker, those of the best priority first and of
 those the ones that have waited longest, and why no worker that is alive can run
 them, if that is so. It reads all runs of the namespace.`,
+		Example: `  grapnel tasks --available
+  grapnel tasks --available --limit 1000 -o json | jq '.[] | select(.stuck)'`,
 		Args: cobra.NoArgs,
 	}
 	fs := cmd.Flags()

@@ -13,7 +13,11 @@ func newVersion(a *app) *cobra.Command {
 	return a.formatted(&cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Long: `Print the version, the commit it was built from, as far as that is known, and
+the version of Go that built it.`,
+		Example: `  grapnel version
+  grapnel version -o json`,
+		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			v := buildVersion()
 			return a.print(v, func(t *table) { t.row("grapnel", v.Version, v.Commit, v.Go) })

@@ -17,6 +17,8 @@ func newWait(a *app) *cobra.Command {
 		Long: `Wait until a run has ended, and print its output, or with -o json the whole
 run. Exits with 0 if the run completed, 1 if it failed, 3 if it was cancelled and
 4 if it timed out.`,
+		Example: `  grapnel wait order-17
+  grapnel wait order-17 -o json > order-17.json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(cmd.Context(), func(c *client.Client) error {

@@ -31,7 +31,12 @@ func newWorkers(a *app) *cobra.Command {
 	return a.formatted(&cobra.Command{
 		Use:   "workers",
 		Short: "List the workers that are alive, and what they can run",
-		Args:  cobra.NoArgs,
+		Long: `List the workers that are alive, and what they can run. A worker that has died is
+listed until the lease of its session has run out, which takes the TTL that it
+was started with.`,
+		Example: `  grapnel workers
+  grapnel workers -o json | jq '.[] | select(.draining)'`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withClient(cmd.Context(), func(c *client.Client) error {
 				profiles, err := c.Workers(cmd.Context())

@@ -105,3 +105,10 @@ func TestItSaysThatItHasNoTasksAndShowsUpUntilItIsStopped(t *testing.T) {
 		t.Errorf("it has not left: %v, %v", page.KVs, err)
 	}
 }
+
+func TestItsReferenceIsComplete(t *testing.T) {
+	t.Parallel()
+	if _, err := run(t.Context(), "reference"); err != nil {
+		t.Errorf("%v", err)
+	}
+}

@@ -6,13 +6,16 @@ import (
 
 // Strict makes a command, with all below it, leave the telling of errors to
 // [Report], and makes mistakes in flags and arguments a [UsageError]. Commands
-// that say nothing about arguments take none.
+// that say nothing about arguments take none. It adds the commands that all
+// have: help, completion, and the hidden one that writes the reference.
 func Strict(cmd *cobra.Command) *cobra.Command {
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &UsageError{Command: cmd.CommandPath(), Err: err}
 	})
+	withReference(cmd)
 	strictArgs(cmd)
+	withDefaults(cmd)
 	return cmd
 }
 
