@@ -46,6 +46,7 @@ var layout = map[string]rule{
 	"worker":           {imports: model + "internal/taskctx"},
 	"client":           {imports: model},
 	"local":            {imports: model + roles + "store/etcdstore internal/embedetcd"},
+	"sloghclog":        {},
 	"api":              {imports: "client workflow"},
 	"ui":               {},
 	"workflowtest":     {forTests: true},

@@ -12,7 +12,7 @@ import (
 var (
 	// light are the packages that a user's program imports to author, run and
 	// start workflows, and the ports that it sees.
-	light = []string{".", "workflow", "task", "worker", "client", "claim", "snapshot", "store"}
+	light = []string{".", "workflow", "task", "worker", "client", "claim", "snapshot", "store", "sloghclog"}
 	// connecting is what it imports besides, to reach a store.
 	connecting = []string{"store/etcdstore"}
 )
