@@ -35,6 +35,16 @@ func nested(flat map[string]any) map[string]any {
 	return out
 }
 
+// decode returns an entry that was written as JSON.
+func decode(t *testing.T, out *bytes.Buffer) map[string]any {
+	t.Helper()
+	var entry map[string]any
+	if err := json.Unmarshal(out.Bytes(), &entry); err != nil {
+		t.Fatalf("%v: %s", err, out.Bytes())
+	}
+	return entry
+}
+
 func TestTheHandlerIsOneByTheRulesOfSlog(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
@@ -45,10 +55,7 @@ func TestTheHandlerIsOneByTheRulesOfSlog(t *testing.T) {
 		out.Reset()
 		return sloghclog.Handler(hclog.New(&hclog.LoggerOptions{Output: &out, JSONFormat: true, Level: hclog.Trace}))
 	}, func(t *testing.T) map[string]any {
-		var entry map[string]any
-		if err := json.Unmarshal(out.Bytes(), &entry); err != nil {
-			t.Fatal(err)
-		}
+		entry := decode(t, &out)
 		for from, to := range map[string]string{"@timestamp": slog.TimeKey, "@level": slog.LevelKey, "@message": slog.MessageKey} {
 			entry[to] = entry[from]
 			delete(entry, from)
@@ -66,13 +73,7 @@ func TestThereAndBackIsStillAHandler(t *testing.T) {
 		}
 		out.Reset()
 		return sloghclog.Handler(sloghclog.New(slog.New(slog.NewJSONHandler(&out, nil))))
-	}, func(t *testing.T) map[string]any {
-		var entry map[string]any
-		if err := json.Unmarshal(out.Bytes(), &entry); err != nil {
-			t.Fatal(err)
-		}
-		return nested(entry)
-	})
+	}, func(t *testing.T) map[string]any { return nested(decode(t, &out)) })
 }
 
 // logger returns a logger that writes JSON, and what reads its last entry.
@@ -86,10 +87,7 @@ func logger(t *testing.T, level slog.Level) (hclog.Logger, func() map[string]any
 		if out.Len() == 0 {
 			return nil
 		}
-		var entry map[string]any
-		if err := json.Unmarshal(out.Bytes(), &entry); err != nil {
-			t.Fatalf("%v: %s", err, out.Bytes())
-		}
+		entry := decode(t, &out)
 		delete(entry, slog.TimeKey)
 		return entry
 	}

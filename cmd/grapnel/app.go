@@ -12,6 +12,7 @@ import (
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/client"
 	"github.com/grapnel-dev/grapnel/internal/cli"
+	"github.com/grapnel-dev/grapnel/internal/live"
 )
 
 // app is what the commands share.
@@ -22,9 +23,12 @@ type app struct {
 
 	in       io.Reader
 	out, err io.Writer
+	logs     *live.Gate // before err; held while a view is shown
 }
 
-func newApp(in io.Reader, out, err io.Writer) *app { return &app{in: in, out: out, err: err} }
+func newApp(in io.Reader, out, err io.Writer) *app {
+	return &app{in: in, out: out, err: err, logs: live.NewGate(err)}
+}
 
 // run executes a command line.
 func (a *app) run(ctx context.Context, args []string) error {
@@ -59,7 +63,7 @@ reached or did not say what became of a change.`,
 		if cli.ForShells(cmd) {
 			return nil // they want an answer whatever the settings are
 		}
-		a.log, err = a.conn.Prepare(cmd.Flags(), "grapnel", a.err)
+		a.log, err = a.conn.Prepare(cmd.Flags(), "grapnel", a.logs)
 		return err
 	}
 	for _, command := range commands {

@@ -116,14 +116,25 @@ func awaitEtcd(ts *testscript.TestScript, _ bool, _ []string) {
 	})
 }
 
+// connectStore returns a store that is closed at the script's end.
+func connectStore(ts *testscript.TestScript) store.Store {
+	st, err := etcdstore.Open(context.Background(), etcdstore.Config{Endpoints: []string{ts.Getenv("GRAPNEL_ENDPOINTS")}})
+	ts.Check(err)
+	ts.Defer(func() { _ = st.Close() })
+	return st
+}
+
+// connect is connectStore with a client.
+func connect(ts *testscript.TestScript) *client.Client {
+	c, err := client.New(client.Config{Store: connectStore(ts)})
+	ts.Check(err)
+	return c
+}
+
 // awaitWorker [TASK] waits until a worker is up, with this task if one is named,
 // and definitions are stored.
 func awaitWorker(ts *testscript.TestScript, _ bool, args []string) {
-	st, err := etcdstore.Open(context.Background(), etcdstore.Config{Endpoints: []string{ts.Getenv("GRAPNEL_ENDPOINTS")}})
-	ts.Check(err)
-	defer func() { ts.Check(st.Close()) }()
-	c, err := client.New(client.Config{Store: st})
-	ts.Check(err)
+	c := connect(ts)
 	await(ts, func(ctx context.Context) error {
 		if _, err := c.FindDefinition(ctx, "double"); err != nil {
 			return err
@@ -143,11 +154,7 @@ func awaitWorker(ts *testscript.TestScript, _ bool, args []string) {
 
 // awaitRunning RUN waits until a node of the run is being executed.
 func awaitRunning(ts *testscript.TestScript, _ bool, args []string) {
-	st, err := etcdstore.Open(context.Background(), etcdstore.Config{Endpoints: []string{ts.Getenv("GRAPNEL_ENDPOINTS")}})
-	ts.Check(err)
-	defer func() { ts.Check(st.Close()) }()
-	c, err := client.New(client.Config{Store: st})
-	ts.Check(err)
+	c := connect(ts)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	for info, err := range c.Watch(ctx, grapnel.RunID(args[0])) {
@@ -163,9 +170,7 @@ func awaitRunning(ts *testscript.TestScript, _ bool, args []string) {
 
 // awaitCoordinators N waits until so many coordinators are up.
 func awaitCoordinators(ts *testscript.TestScript, _ bool, args []string) {
-	st, err := etcdstore.Open(context.Background(), etcdstore.Config{Endpoints: []string{ts.Getenv("GRAPNEL_ENDPOINTS")}})
-	ts.Check(err)
-	defer func() { ts.Check(st.Close()) }()
+	st := connectStore(ts)
 	keys, err := store.NewKeys(cli.DefaultNamespace)
 	ts.Check(err)
 	await(ts, func(ctx context.Context) error {

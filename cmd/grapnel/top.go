@@ -80,8 +80,8 @@ type topReading struct {
 // topLive shows readings until the user has seen enough.
 func (a *app) topLive(ctx context.Context, c *client.Client, interval, window time.Duration) error {
 	t := theme()
-	err := live.Show(ctx, live.Config[topReading]{
-		In: a.in, Out: a.out, Full: true,
+	err := showLive(ctx, a, live.Config[topReading]{
+		Full: true,
 		Draw: func(r topReading, now time.Time, width, height int) []string {
 			v := viewTop(r.overview, a.conn.Namespace, now)
 			if r.trouble != nil {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"os"
 	"time"
 
@@ -12,6 +14,14 @@ import (
 
 // theme is what the environment allows views to look like.
 func theme() tui.Theme { return live.Theme(os.Getenv) }
+
+// showLive shows what work shows on the terminal, while logs wait.
+func showLive[M any](ctx context.Context, a *app, cfg live.Config[M], work func(ctx context.Context, show func(M)) error) (err error) {
+	release := a.logs.Hold()
+	defer func() { err = errors.Join(err, release()) }()
+	cfg.In, cfg.Out = a.in, a.out
+	return live.Show(ctx, cfg, work)
+}
 
 // viewRun is what there is to see of a run at a moment.
 func viewRun(info *client.RunInfo, now time.Time) *tui.Run {

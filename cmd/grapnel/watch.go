@@ -66,8 +66,7 @@ func (a *app) watchLines(ctx context.Context, c *client.Client, id grapnel.RunID
 func (a *app) watchLive(ctx context.Context, c *client.Client, id grapnel.RunID) error {
 	var last *client.RunInfo
 	t := theme()
-	err := live.Show(ctx, live.Config[*client.RunInfo]{
-		In: a.in, Out: a.out,
+	err := showLive(ctx, a, live.Config[*client.RunInfo]{
 		Draw: func(info *client.RunInfo, now time.Time, width, height int) []string {
 			v := viewRun(info, now)
 			if !v.Ended {

@@ -56,8 +56,8 @@ func Theme(getenv func(string) string) tui.Theme {
 
 // Config configures [Show].
 type Config[M any] struct {
-	// In and Out are the terminal. In may be nil: then there are no keys, and
-	// Ctrl-C is the signal that it usually is.
+	// In and Out are the terminal. If In is nil, or a file that is none, there
+	// are no keys, and Ctrl-C is the signal that it usually is.
 	In  io.Reader
 	Out io.Writer
 	// Full takes the whole terminal, and gives it back as it was; otherwise the
@@ -82,6 +82,9 @@ func Show[M any](ctx context.Context, cfg Config[M], work func(ctx context.Conte
 	defer cancel(nil)
 	if cfg.Key == nil {
 		cfg.Key = func(key string) bool { return key == "q" || key == "esc" || key == "ctrl+c" }
+	}
+	if f, ok := cfg.In.(*os.File); ok && !term.IsTerminal(f.Fd()) {
+		cfg.In = nil
 	}
 	m := &model[M]{cfg: cfg, quit: func() { cancel(ErrQuit) }}
 	options := append([]tea.ProgramOption{

@@ -149,3 +149,29 @@ func TestTheEnvironmentDecidesOnColoursAndCharacters(t *testing.T) {
 		}
 	}
 }
+
+func TestLogsWaitWhileAViewIsShown(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	g := NewGate(&out)
+	write := func(text string) {
+		t.Helper()
+		if n, err := g.Write([]byte(text)); n != len(text) || err != nil {
+			t.Fatalf("Write returned %d, %v", n, err)
+		}
+	}
+	write("before\n")
+	outer, inner := g.Hold(), g.Hold()
+	write("while\n")
+	if err := inner(); err != nil || out.String() != "before\n" {
+		t.Errorf("written is %q, %v", out.String(), err)
+	}
+	write(strings.Repeat("x", maxHeld))
+	if err := outer(); err != nil {
+		t.Error(err)
+	}
+	write("after\n")
+	if want := fmt.Sprintf("before\nwhile\n(%d bytes more were not kept)\nafter\n", maxHeld); out.String() != want {
+		t.Errorf("written is %q, want %q", out.String(), want)
+	}
+}
