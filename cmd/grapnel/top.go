@@ -113,10 +113,11 @@ func (a *app) topLive(ctx context.Context, c *client.Client, interval, window ti
 			}
 		}
 	})
-	if errors.Is(err, live.ErrQuit) || ctx.Err() != nil {
-		return nil
+	stopped := errors.Is(err, live.ErrQuit) || ctx.Err() != nil
+	if !stopped {
+		return err
 	}
-	return err
+	return nil // as asked for
 }
 
 // viewTop is what there is to see of a reading at a moment.

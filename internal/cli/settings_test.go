@@ -82,7 +82,7 @@ func TestARoleHasASectionOfItsOwn(t *testing.T) {
 	want := "worker.queues=cpu,gpu(file settings.yaml:3) worker.tags=big(file settings.yaml:4) worker.slots=5(variable GRAPNEL_WORKER_SLOTS)" +
 		" coordinator.ttl=20s(file settings.yaml:6) coordinator.sweep=1m0s(variable GRAPNEL_COORDINATOR_SWEEP)"
 	got := strings.Fields(origins(found))
-	for _, part := range strings.Split(want, ") ") {
+	for part := range strings.SplitSeq(want, ") ") {
 		if !strings.Contains(strings.Join(got, " "), strings.TrimSuffix(part, ")")) {
 			t.Errorf("origins are %s, which lacks %s", got, part)
 		}
