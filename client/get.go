@@ -49,6 +49,15 @@ func (c *Client) Get(ctx context.Context, id grapnel.RunID, o ...GetOption) (*Ru
 }
 
 func (c *Client) info(ctx context.Context, h *snapshot.Head, claims map[int]claimed, spec getSpec) (*RunInfo, error) {
+	info := c.describe(h, claims)
+	if err := c.addStuck(ctx, h.Def(), info.Nodes); err != nil {
+		return nil, err
+	}
+	return info, c.addValues(ctx, h, info, spec)
+}
+
+// describe tells what head and claims say, without values.
+func (c *Client) describe(h *snapshot.Head, claims map[int]claimed) *RunInfo {
 	s := h.State
 	info := &RunInfo{
 		RunSummary: summarize(h), Definition: h.Definition, Queue: h.Queue, Deadline: s.Deadline.Time(),
@@ -57,22 +66,22 @@ func (c *Client) info(ctx context.Context, h *snapshot.Head, claims map[int]clai
 	if s.Status.Ended() && s.Status != grapnel.RunCompleted {
 		info.failure = runFailed(h)
 	}
-	if err := c.addStuck(ctx, h.Def(), info.Nodes); err != nil {
-		return nil, err
-	}
-	if spec.output && s.Status == grapnel.RunCompleted {
+	return info
+}
+
+// addValues fills in the values that were asked for.
+func (c *Client) addValues(ctx context.Context, h *snapshot.Head, info *RunInfo, spec getSpec) error {
+	if spec.output && h.State.Status == grapnel.RunCompleted {
 		data, err := c.output(ctx, h)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		info.Output = data
 	}
 	if spec.nodeOutputs {
-		if err := c.addOutputs(ctx, h, info.Nodes); err != nil {
-			return nil, err
-		}
+		return c.addOutputs(ctx, h, info.Nodes)
 	}
-	return info, nil
+	return nil
 }
 
 // addStuck fills in why available nodes are not taken.

@@ -141,7 +141,7 @@ func (v *survey) queue(name string) *QueueLoad {
 func (v *survey) runs(ctx context.Context) error {
 	req := store.ListRequest{Prefix: v.c.keys.Runs()}
 	var run grapnel.RunID
-	claims := map[int]claimed{}
+	live := claims{}
 	for {
 		page, err := v.c.st.List(ctx, req)
 		if err != nil {
@@ -153,15 +153,13 @@ func (v *survey) runs(ctx context.Context) error {
 				continue
 			}
 			if k.Run != run {
-				run, claims = k.Run, map[int]claimed{}
+				run, live = k.Run, claims{}
 			}
 			switch k.Kind { // claims sort before the head
 			case "claim":
-				if i, ok := snapshot.NodeIndex(grapnel.NodeKey(k.ID)); ok {
-					claims[i] = v.c.decodeClaim(kv)
-				}
+				live.put(v.c, k.ID, kv)
 			case "head":
-				if err := v.run(ctx, kv, claims); err != nil {
+				if err := v.run(ctx, kv, live); err != nil {
 					return err
 				}
 			}
@@ -174,7 +172,7 @@ func (v *survey) runs(ctx context.Context) error {
 }
 
 // run counts a run. The error is the store's.
-func (v *survey) run(ctx context.Context, kv store.KV, claims map[int]claimed) error {
+func (v *survey) run(ctx context.Context, kv store.KV, live claims) error {
 	if s, err := snapshot.DecodeSummary(kv.Value); err == nil && s.Status.Ended() {
 		// Most of them ended long ago, and are not worth their definitions.
 		if h, err := snapshot.DecodeHead(kv); err == nil && h.State.Ended < v.since {
@@ -198,11 +196,11 @@ func (v *survey) run(ctx context.Context, kv store.KV, claims map[int]claimed) e
 	if h.State.Started >= v.since {
 		v.o.Rates.RunsStarted++
 	}
-	infos := nodeInfos(h, claims, v.now)
+	infos := nodeInfos(h, live, v.now)
 	for i := range infos {
 		v.node(h, i, &infos[i])
 	}
-	for _, c := range claims {
+	for _, c := range live {
 		v.busy[grapnel.WorkerID(c.value.GetWorker())]++
 	}
 	return nil

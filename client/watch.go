@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
 	"time"
 
 	"github.com/grapnel-dev/grapnel"
@@ -17,7 +16,8 @@ import (
 // Watch follows a run. It yields the run as it is, then as it is after each
 // change of it or of the claims on its nodes, and after a moment has come for
 // which a node waited. The last run that it yields is the ended one, with its
-// output if it completed. Each is a value of its own.
+// output if it completed. Each is a value of its own. Why nodes are stuck is not
+// filled in: it depends on workers, which are not watched.
 //
 // While it is connected Watch leaves out no change, which may be many for a
 // caller to look at: whoever only shows the latest drops the others. It goes on
@@ -60,7 +60,7 @@ type follower struct {
 	instance grapnel.Instance // zero until the run is found
 	seen     grapnel.Revision // what is up to here has been looked at
 	head     *snapshot.Head
-	claims   map[int]claimed
+	claims   claims
 }
 
 // follow yields until the run has ended, when it returns nil.
@@ -112,7 +112,7 @@ func watchEnded(ctx context.Context) error {
 
 // load reads the run.
 func (f *follower) load(ctx context.Context) error {
-	h, claims, rev, err := f.c.loadWithClaims(ctx, f.id)
+	h, live, rev, err := f.c.loadWithClaims(ctx, f.id)
 	switch {
 	case errors.Is(err, grapnel.ErrNotFound) && f.instance != 0:
 		return grapnel.ErrRunGone
@@ -123,9 +123,9 @@ func (f *follower) load(ctx context.Context) error {
 	case f.instance != 0 && h.Instance != f.instance:
 		return grapnel.ErrRunGone
 	}
-	f.instance, f.head, f.claims, f.seen = h.Instance, h, claims, rev
+	f.instance, f.head, f.claims, f.seen = h.Instance, h, live, rev
 	if f.claims == nil {
-		f.claims = map[int]claimed{}
+		f.claims = claims{}
 	}
 	return nil
 }
@@ -173,14 +173,10 @@ func (f *follower) apply(ctx context.Context, ev *store.Event) (bool, error) {
 		f.head = h
 		return true, nil
 	case "claim":
-		i, ok := snapshot.NodeIndex(grapnel.NodeKey(k.ID))
-		if !ok {
-			return false, nil
-		}
 		if ev.Deleted {
-			delete(f.claims, i)
+			f.claims.remove(k.ID)
 		} else {
-			f.claims[i] = f.c.decodeClaim(ev.KV)
+			f.claims.put(f.c, k.ID, ev.KV)
 		}
 		return true, nil
 	}
@@ -189,11 +185,9 @@ func (f *follower) apply(ctx context.Context, ev *store.Event) (bool, error) {
 
 // tell yields the run as it is.
 func (f *follower) tell(ctx context.Context) (ended bool, err error) {
-	spec := f.spec
 	ended = f.head.State.Status.Ended()
-	spec.output = ended
-	info, err := f.c.info(ctx, f.head, maps.Clone(f.claims), spec)
-	if err != nil {
+	info := f.c.describe(f.head, f.claims)
+	if err := f.c.addValues(ctx, f.head, info, getSpec{output: ended, nodeOutputs: f.spec.nodeOutputs}); err != nil {
 		return false, err
 	}
 	if !f.yield(info) {

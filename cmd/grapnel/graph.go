@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -143,22 +144,33 @@ func groupByName(g *render.Graph) {
 	}
 }
 
-// withStates gives the nodes of a run's graph their states.
+// itemIndex is what the name of a node in a map has of the item it is for.
+var itemIndex = regexp.MustCompile(`\[\d+\]`)
+
+// withStates gives the nodes of a run's graph their states. A node that there is
+// for each item of a map becomes a group of these.
 func withStates(g *render.Graph, info *client.RunInfo) {
 	g.Title += fmt.Sprintf(" · run %s · %s", info.ID, info.Status)
-	states := make(map[string]*client.NodeInfo, len(info.Nodes))
+	states := make(map[string][]*client.NodeInfo, len(info.Nodes))
 	for i := range info.Nodes {
-		states[info.Nodes[i].Name] = &info.Nodes[i]
+		name := itemIndex.ReplaceAllString(info.Nodes[i].Name, "")
+		states[name] = append(states[name], &info.Nodes[i])
 	}
 	for i := range g.Nodes {
 		n := &g.Nodes[i]
-		s, ok := states[n.Name]
-		if !ok {
-			continue
-		}
-		n.State = render.State(s.State)
-		if s.Attempt > 1 {
-			n.Detail = strings.TrimPrefix(fmt.Sprintf("%s, attempt %d", n.Detail, s.Attempt), ", ")
+		all := states[n.Name]
+		switch {
+		case len(all) == 1:
+			n.State = render.State(all[0].State)
+			if all[0].Attempt > 1 {
+				n.Detail = strings.TrimPrefix(fmt.Sprintf("%s, attempt %d", n.Detail, all[0].Attempt), ", ")
+			}
+		case len(all) > 1:
+			of := map[render.State]int{}
+			for _, s := range all {
+				of[render.State(s.State)]++
+			}
+			n.Many(of)
 		}
 	}
 }

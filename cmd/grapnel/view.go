@@ -82,10 +82,9 @@ func lostBy(n *client.NodeInfo) string {
 	return n.LostBy[len(n.LostBy)-1]
 }
 
+// count counts a node. What this version doesn't know is under way, in some way.
 func count(c *tui.Counts, s client.NodeState) {
 	switch s {
-	case client.NodePending:
-		c.Pending++
 	case client.NodeWaiting:
 		c.Delayed++
 	case client.NodeAvailable:
@@ -98,8 +97,10 @@ func count(c *tui.Counts, s client.NodeState) {
 		c.Failed++
 	case client.NodeCancelled:
 		c.Cancelled++
-	default:
+	case "skipped":
 		c.Skipped++
+	default:
+		c.Pending++
 	}
 }
 

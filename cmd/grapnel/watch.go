@@ -118,12 +118,18 @@ func changes(before, after *client.RunInfo, now time.Time) []change {
 	if !after.Status.Ended() && (before == nil || before.Status != after.Status) {
 		found = append(found, runChange(after, now))
 	}
-	for i := range after.Nodes {
-		was := client.NodeInfo{State: client.NodePending}
-		if before != nil {
-			was = before.Nodes[i]
+	known := map[string]*client.NodeInfo{}
+	if before != nil {
+		for i := range before.Nodes {
+			known[before.Nodes[i].Name] = &before.Nodes[i]
 		}
-		found = appendNodeChanges(found, after.ID, &was, &after.Nodes[i], now)
+	}
+	for i := range after.Nodes {
+		was, ok := known[after.Nodes[i].Name]
+		if !ok {
+			was = &client.NodeInfo{State: client.NodePending}
+		}
+		found = appendNodeChanges(found, after.ID, was, &after.Nodes[i], now)
 	}
 	if after.Status.Ended() { // of which there is one
 		found = append(found, runChange(after, now))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/client"
+	"github.com/grapnel-dev/grapnel/internal/render"
 )
 
 // at is a time on the day of the tests.
@@ -74,6 +75,40 @@ func TestAFirstLookTellsWhereThingsAre(t *testing.T) {
 	}
 	if got := strings.Join(states, ", "); got != "n completed 02,  completed 03" {
 		t.Errorf("the changes are %q", got)
+	}
+}
+
+func TestNodesThatComeInBetweenAreNotTakenForOthers(t *testing.T) {
+	t.Parallel()
+	named := func(names ...string) *client.RunInfo {
+		info := &client.RunInfo{RunSummary: client.RunSummary{ID: "r", Status: grapnel.RunRunning}}
+		for _, name := range names {
+			info.Nodes = append(info.Nodes, client.NodeInfo{Name: name, State: client.NodeCompleted, Attempt: 1})
+		}
+		return info
+	}
+	found := changes(named("each", "join"), named("each", "each[0]", "join"), at(30))
+	if len(found) != 1 || found[0].Node != "each[0]" {
+		t.Errorf("the changes are %+v", found)
+	}
+}
+
+func TestAGraphShowsTheItemsOfAMapAsAGroup(t *testing.T) {
+	t.Parallel()
+	g := render.Graph{Title: "w", Nodes: []render.Node{{Name: "list"}, {Name: "each.resize", Detail: "resize"}}}
+	info := oneNode(grapnel.RunRunning, client.NodeInfo{})
+	info.Nodes = []client.NodeInfo{
+		{Name: "list", State: client.NodeCompleted, Attempt: 2},
+		{Name: "each[0].resize", State: client.NodeCompleted},
+		{Name: "each[1].resize", State: client.NodeRunning},
+		{Name: "each[2].resize", State: client.NodeRunning},
+	}
+	withStates(&g, info)
+	if n := g.Nodes[0]; n.State != render.Completed || n.Detail != "attempt 2" {
+		t.Errorf("list is %+v", n)
+	}
+	if n := g.Nodes[1]; n.State != render.Running || n.Count != 3 || n.States[render.Running] != 2 {
+		t.Errorf("each.resize is %+v", n)
 	}
 }
 

@@ -72,11 +72,20 @@ func merge(g Graph, groups map[string][]int) Graph {
 
 // group is the node that stands for members.
 func group(nodes []Node, members []int) Node {
-	n := Node{Count: len(members), States: map[State]int{}}
+	n := Node{States: map[State]int{}}
 	var tasks []string
 	for _, i := range members {
-		if s := nodes[i].State; s != "" {
-			n.States[s]++
+		switch m := &nodes[i]; {
+		case m.isGroup():
+			n.Count += m.Count
+			for s, c := range m.States {
+				n.States[s] += c
+			}
+		default:
+			n.Count++
+			if m.State != "" {
+				n.States[m.State]++
+			}
 		}
 		if t := nodes[i].Group; !slices.Contains(tasks, t) {
 			tasks = append(tasks, t)

@@ -27,6 +27,7 @@ type State string
 const (
 	Failed    State = "failed"
 	Running   State = "running"
+	Open      State = "open" // its scope is running
 	Available State = "available"
 	Waiting   State = "waiting"
 	Pending   State = "pending"
@@ -35,7 +36,7 @@ const (
 	Skipped   State = "skipped"
 )
 
-var states = []State{Failed, Running, Available, Waiting, Pending, Completed, Cancelled, Skipped}
+var states = []State{Failed, Running, Open, Available, Waiting, Pending, Completed, Cancelled, Skipped}
 
 // Graph is what is drawn.
 type Graph struct {
@@ -60,6 +61,14 @@ type Node struct {
 	Count int
 	// States counts the nodes of a group by state.
 	States map[State]int
+}
+
+// Many makes the node a group of nodes in these states.
+func (n *Node) Many(of map[State]int) {
+	n.Count, n.States, n.State = 0, of, foremost(of)
+	for _, c := range of {
+		n.Count += c
+	}
 }
 
 func (n *Node) isGroup() bool { return n.Count > 1 }

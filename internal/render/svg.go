@@ -128,7 +128,7 @@ func (d *drawing) node(n *Node, b *box, x, y, width float64) {
 
 // gauge draws the states of a group as a bar.
 func (d *drawing) gauge(n *Node, x, y, width float64) {
-	for _, s := range []State{Completed, Skipped, Failed, Cancelled, Running, Available, Waiting, Pending} {
+	for _, s := range []State{Completed, Skipped, Failed, Cancelled, Running, Open, Available, Waiting, Pending} {
 		part := width * float64(n.States[s]) / float64(n.Count)
 		if part > 0 {
 			d.add(`<rect x="%s" y="%s" width="%s" height="%d" fill="%s"/>`, num(x), num(y), num(part), gauge, colorOf(s).stroke)

@@ -14,6 +14,7 @@ var colors = map[State]color{
 	"":        {"#f2f6ff", "#3d5a98", "#1f2d4d"},
 	Failed:    {"#ffe3e0", "#c62828", "#7a1410"},
 	Running:   {"#fff3c4", "#b7791f", "#5f3d06"},
+	Open:      {"#fffbe6", "#b7791f", "#5f3d06"},
 	Available: {"#dcefff", "#1971c2", "#0b3d6b"},
 	Waiting:   {"#e9e2ff", "#6741d9", "#3b2487"},
 	Pending:   {"#f4f5f7", "#9aa2ad", "#4a525e"},
