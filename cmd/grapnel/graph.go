@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -71,6 +72,9 @@ dot is for Graphviz, and an SVG is a picture that stands alone.`,
 		case most < 0:
 			return usagef(cmd, "--max-nodes %d is negative", most)
 		}
+		if isOtherFile(args[0]) {
+			return usagef(cmd, "file %s does not end in %s, and no others can be drawn", args[0], strings.Join(files, " or "))
+		}
 		g, err := a.graph(cmd.Context(), args[0])
 		if err != nil {
 			return err
@@ -78,6 +82,17 @@ dot is for Graphviz, and an SVG is a picture that stands alone.`,
 		return write(a.out, render.Collapse(g, most))
 	}
 	return cmd
+}
+
+// isOtherFile reports whether a name is that of a file of a kind that cannot be
+// drawn, rather than the id of a run.
+func isOtherFile(name string) bool {
+	ext := filepath.Ext(name)
+	if _, drawn := graphFiles[ext]; drawn || ext == "" {
+		return false
+	}
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // graph reads what is to be drawn.
