@@ -23,7 +23,7 @@ type Config struct {
 	Store store.Store
 	// Namespace is which runs the client sees; empty means [DefaultNamespace].
 	Namespace string
-	// Logger may be nil.
+	// Logger may be nil. Package sloghclog makes one of a slog.Logger.
 	Logger hclog.Logger
 	// Now is the clock whose times go into starts and retries; nil means
 	// time.Now.

@@ -83,7 +83,8 @@ type Config struct {
 	// Now returns the wall clock's time, which new shard clocks begin with; nil
 	// means [time.Now].
 	Now func() time.Time
-	// Logger is named "coordinator"; nil means none.
+	// Logger is named "coordinator"; nil means none. Package sloghclog makes one of
+	// a slog.Logger.
 	Logger hclog.Logger
 }
 

@@ -68,7 +68,8 @@ type Config struct {
 	// Random returns numbers in [0, 1), which decide the jitter of retries; nil
 	// means [rand.Float64]. It must be safe for concurrent use.
 	Random func() float64
-	// Logger is named "worker"; nil means none.
+	// Logger is named "worker"; nil means none. Package sloghclog makes one of a
+	// slog.Logger.
 	Logger hclog.Logger
 }
 
