@@ -84,12 +84,17 @@ func (r *Run) Lines(t Theme, width, height int) []string {
 		lines = append(append(lines, ""), failures...)
 	}
 	if r.Hint != "" {
-		if len(lines)+2 <= height {
-			lines = append(lines, "")
-		}
-		lines = append(lines, t.paint(dim, t.Fit(Clean(r.Hint), width)))
+		lines = t.withHint(lines, r.Hint, width, height)
 	}
 	return lines[:min(len(lines), max(height, 0))]
+}
+
+// withHint appends a hint, with an empty line before it if there is room.
+func (t Theme) withHint(lines []string, hint string, width, height int) []string {
+	if len(lines)+2 <= height {
+		lines = append(lines, "")
+	}
+	return append(lines, t.paint(dim, t.Fit(Clean(hint), width)))
 }
 
 // Progress is a bar with numbers beside it, in one line.

@@ -56,7 +56,7 @@ func (m *Top) Lines(t Theme, width, height int) []string {
 	}
 	room := height - len(lines)
 	if m.Hint != "" {
-		room--
+		room -= 2
 	}
 	block := func(height int, what string, table func(height int) []string) {
 		if got := table(height - 2); len(got) > 0 && height > 2 {
@@ -69,7 +69,7 @@ func (m *Top) Lines(t Theme, width, height int) []string {
 	block(max(6, room/2), "Workers", func(h int) []string { return t.workers(width, h, m.Workers) })
 	block(room, fmt.Sprintf("Running tasks (%d)", len(m.Tasks)), func(h int) []string { return t.TaskTable(width, h, m.Tasks) })
 	if m.Hint != "" {
-		lines = append(lines[:min(len(lines), max(height-1, 0))], t.paint(dim, t.Fit(Clean(m.Hint), width)))
+		lines = t.withHint(lines[:min(len(lines), max(height-1, 0))], m.Hint, width, height)
 	}
 	return lines[:min(len(lines), max(height, 0))]
 }
