@@ -22,7 +22,7 @@ const (
 	gauge       = 5 // the height of a group's bar of states
 	leastWidth  = 260
 	maxName     = 36 // characters
-	maxSecond   = 46
+	maxSecond   = 60
 	fonts       = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', Arial, sans-serif"
 )
 
