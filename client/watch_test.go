@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -12,7 +13,9 @@ import (
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/client"
 	"github.com/grapnel-dev/grapnel/internal/faketime"
+	"github.com/grapnel-dev/grapnel/snapshot"
 	"github.com/grapnel-dev/grapnel/store"
+	"github.com/grapnel-dev/grapnel/store/faultstore"
 	"github.com/grapnel-dev/grapnel/workflow"
 )
 
@@ -176,4 +179,105 @@ func TestAWatchEndsWhenNobodyWantsMore(t *testing.T) {
 		}
 		break
 	}
+}
+
+// stateText is what the tests compare of a run.
+func stateText(info *client.RunInfo) string {
+	text := info.Status.String()
+	for _, n := range info.Nodes {
+		text += fmt.Sprintf(" %s/%d/%s", n.State, n.Attempt, n.Worker)
+	}
+	return text
+}
+
+func TestAWatchNeverGoesBackNorShowsWhatWasNot(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(100) {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.start("r")
+				faulty := faultstore.New(w.st, faultstore.Random(seed, faultstore.Chances{Before: 0.2}))
+				defer faulty.Wait()
+				var seen []string
+				done := make(chan error, 1)
+				c := newClient(t, faulty)
+				go func() {
+					var failed error
+					for info, err := range c.Watch(t.Context(), "r") {
+						if failed = err; err == nil {
+							seen = append(seen, stateText(info))
+						}
+					}
+					done <- failed
+				}()
+				was := w.liveThrough("r", rand.New(rand.NewPCG(seed, 1)), func(random *rand.Rand) {
+					switch random.IntN(6) {
+					case 0:
+						faulty.CutWatches(grapnel.ErrUnavailable)
+					case 1:
+						faulty.HoldWatches()
+					case 2:
+						faulty.ResumeWatches()
+					case 3:
+						synctest.Wait()
+					default: // so that pauses end
+						faketime.Pass(time.Duration(random.IntN(300)) * time.Millisecond)
+					}
+				})
+				faulty.ResumeWatches()
+				if err := <-done; err != nil {
+					t.Fatal(err)
+				}
+				at := 0
+				for i, state := range seen {
+					k := slices.Index(was[at:], state)
+					if k < 0 {
+						t.Fatalf("state %d, %q, was not there, or was before %q; the states were\n%q", i, state, was[at], was)
+					}
+					at += k
+				}
+				if at+1 != len(was) {
+					t.Errorf("the last state seen is %q, not %q", seen[len(seen)-1], was[len(was)-1])
+				}
+			})
+		})
+	}
+}
+
+// liveThrough claims, loses and completes the nodes of a run at random until it
+// ends, with between called in between, and returns the states that it had.
+func (w *world) liveThrough(id grapnel.RunID, random *rand.Rand, between func(*rand.Rand)) []string {
+	var was []string
+	note := func() {
+		info, err := w.c.Get(w.t.Context(), id)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		was = append(was, stateText(info))
+		between(random)
+	}
+	note()
+	for node := range 2 {
+		for losses := 0; losses < 3 && random.IntN(2) == 0; losses++ { // with five, the node would fail
+			fence := w.claim(id, node, fmt.Sprintf("w%d", random.IntN(3)))
+			note()
+			if _, err := w.st.Commit(w.t.Context(), deleteKey(w.keys.Claim(id, snapshot.NodeKey(node)))); err != nil {
+				w.t.Fatal(err)
+			}
+			note()
+			w.apply(id, workflow.ClaimLost{Node: node, Fence: fence, Worker: "w"})
+			note()
+		}
+		w.fence = max(w.fence, w.claim(id, node, "w9"))
+		note()
+		if _, err := w.st.Commit(w.t.Context(), deleteKey(w.keys.Claim(id, snapshot.NodeKey(node)))); err != nil {
+			w.t.Fatal(err)
+		}
+		note()
+		w.complete(id, node, "2")
+		note()
+	}
+	return was
 }

@@ -101,8 +101,12 @@ func Show[M any](ctx context.Context, cfg Config[M], work func(ctx context.Conte
 	_, err := p.Run()
 	cancel(ErrQuit)
 	wg.Wait()
-	if err != nil {
-		err = fmt.Errorf("draw on the terminal: %w", err)
+	if err == nil {
+		return workErr
+	}
+	err = fmt.Errorf("draw on the terminal: %w", err)
+	if errors.Is(workErr, ErrQuit) {
+		return err // nobody has closed the view: it never was
 	}
 	return errors.Join(workErr, err)
 }
