@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
+
+	"github.com/grapnel-dev/grapnel/internal/tui"
 )
 
 const (
@@ -88,14 +88,10 @@ func (t *teller) follow(ctx context.Context, v *view, tasks int, kills func() in
 func bar(columns, done, all int, text string) string {
 	const most, margin = 40, 1
 	width := min(most, columns/2)
-	full := width * min(done, all) / max(all, 1)
-	b := strings.Repeat("█", full) + strings.Repeat("░", width-full)
+	b := tui.Theme{}.Bar(width, tui.Counts{Completed: done, Pending: max(0, all-done)})
 	room := columns - width - len("  ") - margin
 	if room <= 0 {
 		return b
 	}
-	if utf8.RuneCountInString(text) > room {
-		text = string([]rune(text)[:room])
-	}
-	return b + "  " + text
+	return b + "  " + tui.Theme{}.Fit(text, room)
 }
