@@ -18,7 +18,10 @@ import (
 // GetOption asks [Client.Get] for more than it returns by default.
 type GetOption func(*getSpec)
 
-type getSpec struct{ output, nodeOutputs bool }
+type getSpec struct {
+	output, nodeOutputs bool
+	trouble             func(error)
+}
 
 // WithOutput asks for the output of a run that has completed.
 func WithOutput() GetOption { return func(s *getSpec) { s.output = true } }
@@ -26,6 +29,11 @@ func WithOutput() GetOption { return func(s *getSpec) { s.output = true } }
 // WithNodeOutputs asks for the outputs of all completed nodes, which may be
 // 64 KiB each.
 func WithNodeOutputs() GetOption { return func(s *getSpec) { s.nodeOutputs = true } }
+
+// OnTrouble asks [Client.Watch] to call f when it cannot go on for now, with the
+// reason, which is over when the next run is yielded. F is called where runs are
+// yielded. For Get it asks nothing.
+func OnTrouble(f func(error)) GetOption { return func(s *getSpec) { s.trouble = f } }
 
 // Get returns a run with its nodes, as of one moment, and what the workers that
 // are alive a moment later make of those that are available. Errors wrap

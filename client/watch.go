@@ -40,7 +40,13 @@ func (c *Client) Watch(ctx context.Context, id grapnel.RunID, o ...GetOption) it
 		for _, set := range o {
 			set(&f.spec)
 		}
-		err := c.patiently(ctx, "watch", id, func() error { return f.follow(ctx) })
+		err := c.patiently(ctx, "watch", id, func() error {
+			err := f.follow(ctx)
+			if f.spec.trouble != nil && ctx.Err() == nil && passing(err) {
+				f.spec.trouble(err)
+			}
+			return err
+		})
 		if err != nil && !errors.Is(err, errEnough) {
 			yield(nil, err)
 		}

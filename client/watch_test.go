@@ -138,6 +138,40 @@ func TestAWatchGoesOnWhenItsConnectionIsLost(t *testing.T) {
 	}
 }
 
+func TestAWatchTellsWhyItCannotGoOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		faulty := faultstore.New(w.st, nil)
+		defer faulty.Wait()
+		w.start("r")
+		var told []string
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			trouble := client.OnTrouble(func(err error) {
+				wantIs(t, err, grapnel.ErrUnavailable)
+				told = append(told, "trouble")
+			})
+			for info, err := range newClient(t, faulty).Watch(t.Context(), "r", trouble) {
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				told = append(told, info.Status.String())
+			}
+		}()
+		synctest.Wait()
+		faulty.CutWatches(grapnel.ErrUnavailable)
+		faketime.Pass(time.Minute)
+		w.apply("r", workflow.RunCancelled{})
+		<-done
+		if want := []string{"running", "trouble", "running", "cancelled"}; !slices.Equal(told, want) {
+			t.Errorf("told were %q, want %q", told, want)
+		}
+	})
+}
+
 func TestAWatchEndsWithTheRunItBeganWith(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

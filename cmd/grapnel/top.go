@@ -93,11 +93,11 @@ func (a *app) topLive(ctx context.Context, c *client.Client, interval, window ti
 	}, func(ctx context.Context, show func(topReading)) error {
 		var r topReading
 		for {
-			begun := time.Now()
+			begun, rest := time.Now(), interval
 			o, err := c.Overview(ctx, window)
 			switch {
 			case err == nil:
-				r = topReading{overview: o}
+				r, rest = topReading{overview: o}, max(interval, topRest*time.Since(begun))
 			case ctx.Err() != nil:
 				return context.Cause(ctx)
 			case r.overview == nil:
@@ -107,7 +107,7 @@ func (a *app) topLive(ctx context.Context, c *client.Client, interval, window ti
 			}
 			show(r)
 			select {
-			case <-time.After(max(interval, topRest*time.Since(begun))):
+			case <-time.After(rest):
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}

@@ -48,7 +48,8 @@ was cancelled and 4 if it timed out.`,
 // watchLines writes a line for each change of a run, and returns how it ended.
 func (a *app) watchLines(ctx context.Context, c *client.Client, id grapnel.RunID) error {
 	var last *client.RunInfo
-	for info, err := range c.Watch(ctx, id) {
+	trouble := client.OnTrouble(func(err error) { a.log.Warn("watching goes on after an error", "run", id, "error", err) })
+	for info, err := range c.Watch(ctx, id, trouble) {
 		if err != nil {
 			return err
 		}
@@ -62,25 +63,39 @@ func (a *app) watchLines(ctx context.Context, c *client.Client, id grapnel.RunID
 	return last.Failure()
 }
 
+// watchState is the latest of a run, and why there is nothing later.
+type watchState struct {
+	info    *client.RunInfo
+	trouble error
+}
+
 // watchLive shows a run until it has ended, and returns how.
 func (a *app) watchLive(ctx context.Context, c *client.Client, id grapnel.RunID) error {
 	var last *client.RunInfo
 	t := theme()
-	err := showLive(ctx, a, live.Config[*client.RunInfo]{
-		Draw: func(info *client.RunInfo, now time.Time, width, height int) []string {
-			v := viewRun(info, now)
+	err := showLive(ctx, a, live.Config[watchState]{
+		Draw: func(s watchState, now time.Time, width, height int) []string {
+			v := viewRun(s.info, now)
+			if s.trouble != nil {
+				v.Trouble = s.trouble.Error()
+			}
 			if !v.Ended {
 				v.Hint = "q closes this view; the run goes on"
 			}
 			return v.Lines(t, width, height)
 		},
-	}, func(ctx context.Context, show func(*client.RunInfo)) error {
-		for info, err := range c.Watch(ctx, id) {
+	}, func(ctx context.Context, show func(watchState)) error {
+		trouble := client.OnTrouble(func(err error) {
+			if last != nil {
+				show(watchState{last, err})
+			}
+		})
+		for info, err := range c.Watch(ctx, id, trouble) {
 			if err != nil {
 				return err
 			}
 			last = info
-			show(info)
+			show(watchState{info: info})
 		}
 		return nil
 	})

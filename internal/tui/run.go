@@ -60,6 +60,8 @@ type Run struct {
 	// latest should be first.
 	Running  []Task
 	Failures []Failure
+	// Trouble is why this may be out of date; it may be empty.
+	Trouble string
 	// Hint is a line for the end, such as what a key does; it may be empty.
 	Hint string
 }
@@ -69,6 +71,9 @@ type Run struct {
 func (r *Run) Lines(t Theme, width, height int) []string {
 	name := t.paint(title, Clean(r.Workflow)) + "  " + Clean(r.ID)
 	lines := []string{t.between(name, t.State(r.Status)+"  "+Elapsed(r.Elapsed), width), t.Progress(width, r.Counts)}
+	if r.Trouble != "" {
+		lines = append(lines, t.paint(bad, t.Fit(Clean(r.Trouble), width)))
+	}
 	room := height - len(lines)
 	if r.Hint != "" {
 		room -= 2

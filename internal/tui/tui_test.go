@@ -83,6 +83,9 @@ func TestViews(t *testing.T) {
 		golden(t, fmt.Sprintf("top-%d.txt", width), top().Lines(Theme{}, width, 24))
 		golden(t, fmt.Sprintf("ended-%d.txt", width), ended.Lines(Theme{}, width, 24))
 	}
+	troubled := run()
+	troubled.Trouble = "store unavailable: the watch ended"
+	golden(t, "run-80-trouble.txt", troubled.Lines(Theme{}, 80, 24))
 	golden(t, "run-80-low.txt", run().Lines(Theme{}, 80, 9))
 	golden(t, "run-80-ascii.txt", run().Lines(Theme{ASCII: true}, 80, 24))
 	golden(t, "run-80-color.txt", run().Lines(Theme{Color: true}, 80, 24))
@@ -120,7 +123,7 @@ func TestNoLineIsTooWideAndNoViewTooHigh(t *testing.T) {
 		width, height := rapid.IntRange(1, 220).Draw(t, "width"), rapid.IntRange(0, 60).Draw(t, "height")
 		theme := Theme{Color: rapid.Bool().Draw(t, "color"), ASCII: rapid.Bool().Draw(t, "ascii")}
 		r := &Run{
-			ID: text.Draw(t, "id"), Workflow: text.Draw(t, "workflow"), Status: text.Draw(t, "status"), Hint: text.Draw(t, "hint"),
+			ID: text.Draw(t, "id"), Workflow: text.Draw(t, "workflow"), Status: text.Draw(t, "status"), Hint: text.Draw(t, "hint"), Trouble: text.Draw(t, "trouble"),
 			Elapsed: time.Duration(count.Draw(t, "elapsed")) * time.Minute,
 			Counts: Counts{
 				Completed: count.Draw(t, "completed"), Failed: count.Draw(t, "failed"), Running: count.Draw(t, "running"),
