@@ -123,7 +123,7 @@ func (a *app) topLive(ctx context.Context, c *client.Client, interval, window ti
 // viewTop is what there is to see of a reading at a moment.
 func viewTop(o *client.Overview, namespace string, now time.Time) *tui.Top {
 	v := &tui.Top{
-		Namespace: namespace, Clock: now.Local().Format(time.TimeOnly),
+		Namespace: namespace, Clock: o.Time.Local().Format(time.TimeOnly),
 		Started: o.Rates.Started, Finished: o.Rates.Finished, Failed: o.Rates.Failed,
 	}
 	for _, n := range o.Runs {
