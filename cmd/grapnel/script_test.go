@@ -203,9 +203,7 @@ func awaitEmpty(ts *testscript.TestScript, _ bool, args []string) {
 
 // stored TEXT looks for a text in all that etcd holds.
 func stored(ts *testscript.TestScript, neg bool, args []string) {
-	st, err := etcdstore.Open(context.Background(), etcdstore.Config{Endpoints: []string{ts.Getenv("GRAPNEL_ENDPOINTS")}})
-	ts.Check(err)
-	defer func() { ts.Check(st.Close()) }()
+	st := connectStore(ts)
 	keys, err := store.NewKeys(cli.DefaultNamespace)
 	ts.Check(err)
 	prefix, _, _ := strings.Cut(keys.Workers(), cli.DefaultNamespace)

@@ -98,6 +98,7 @@ func newSchema() *schema {
 	(&Connection{}).Register(top, DefaultLogLevel)
 	RegisterOutput(top, new(string))
 	(&Worker{}).Register(worker)
+	(&StandardTasks{}).Register(worker)
 	(&Coordinator{}).Register(coordinator)
 	for _, fs := range []*pflag.FlagSet{top, worker, coordinator} {
 		fs.VisitAll(func(f *pflag.Flag) {

@@ -89,6 +89,18 @@ func TestARoleHasASectionOfItsOwn(t *testing.T) {
 	}
 }
 
+func TestTheTasksOfAWorkerAreSettingsToo(t *testing.T) {
+	t.Parallel()
+	cmd := NewWorkerBinary()
+	found, err := loadSettings(cmd.Flags(), []string{"GRAPNEL_WORKER_ALLOW_HTTP=a.example,b.example"}, settingsFile(t, "worker:\n  allow-commands: true\n"))
+	if err != nil || origins(found) != "worker.allow-commands=true(file settings.yaml:2) worker.allow-http=a.example,b.example(variable GRAPNEL_WORKER_ALLOW_HTTP)" {
+		t.Errorf("settings are %s, %v", origins(found), err)
+	}
+	if on, err := cmd.Flags().GetBool("allow-commands"); err != nil || !on {
+		t.Errorf("commands are allowed: %v, %v", on, err)
+	}
+}
+
 func TestTheUsersFileNeedNotExistButTheNamedOneMust(t *testing.T) {
 	t.Parallel()
 	_, fs := flags(t)

@@ -50,6 +50,7 @@ func (t *StandardTasks) Register(fs *pflag.FlagSet) {
 	fs.DurationVar(&t.KillGrace, "kill-grace", commandtask.DefaultKillGrace, "how long a command that has to stop has between SIGTERM and SIGKILL; negative kills it at once")
 	fs.StringSliceVar(&t.SecretEnv, "secret-env", nil, "`names` of environment variables that tasks may ask for as secrets, separated by commas; * for all")
 	fs.StringSliceVar(&t.SecretDirs, "secret-dir", nil, "`folders` whose files tasks may ask for as secrets, separated by commas")
+	AsSettings(fs, "worker")
 }
 
 // Any reports whether there are any of the tasks.

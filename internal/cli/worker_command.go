@@ -21,7 +21,11 @@ either it connects and shows up in "grapnel workers", but executes nothing.
 Workers with tasks in Go are programs of yours, built with package worker.
 
 Commands run as the user that the worker runs as. Whoever may start runs can then
-do whatever this user may do.`,
+do whatever this user may do.
+
+Settings can be given by flags, by environment variables such as
+GRAPNEL_WORKER_SLOTS for --slots, or in section worker of a file; see grapnel
+config.`,
 		Example: `  ` + use + ` --allow-commands
   ` + use + ` --allow-commands --queues media --tags ffmpeg --slots 2
   ` + use + ` --allow-http api.example.com,*.internal.example:8443,10.1.0.0/16
