@@ -75,6 +75,20 @@ var goldens = map[string]golden{
 		},
 		text: func(t *testing.T, value []byte) []byte { return messageText(t, value, &pb.Definition{}) },
 	},
+	"definition-v2": {
+		make: func(t *testing.T) []byte { return encodeDefinition(t, scopedDefinition(t)) },
+		reread: func(t *testing.T, old []byte) []byte {
+			d, err := snapshot.DecodeDefinition(old)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d.Hash() != scopedDefinition(t).Hash() {
+				t.Errorf("stored definition has hash %s now, its runs name %s", d.Hash(), scopedDefinition(t).Hash())
+			}
+			return encodeDefinition(t, d)
+		},
+		text: func(t *testing.T, value []byte) []byte { return messageText(t, value, &pb.Definition{}) },
+	},
 	"worker": {
 		make: func(t *testing.T) []byte { return marshal(t, fullProfile().Message()) },
 		reread: func(t *testing.T, old []byte) []byte {
@@ -227,7 +241,7 @@ func TestBytesThatDoNotDecodeAreCorrupt(t *testing.T) {
 	}
 	t.Run("of a definition", func(t *testing.T) {
 		t.Parallel()
-		newer := &pb.Definition{Format: 2}
+		newer := &pb.Definition{Format: 3}
 		_, err := snapshot.DecodeDefinition(marshal(t, newer))
 		wantErr(t, err, snapshot.ErrNewerFormat)
 		for _, value := range [][]byte{
@@ -391,6 +405,37 @@ func fullDefinition(t testing.TB) *workflow.Definition {
 			{Kind: workflow.SourceNode, Node: 4}, {Kind: workflow.SourceConst, Const: []byte(`"c"`)},
 		}}
 	})
+}
+
+// scopedDefinition has a map over a list, whose body is a task and a switch
+// between another task and an expression. The map is node 1.
+func scopedDefinition(t testing.TB) *workflow.Definition {
+	t.Helper()
+	node := func(i int) workflow.Source { return workflow.Source{Kind: workflow.SourceNode, Node: i} }
+	item := workflow.Source{Kind: workflow.SourceItem, Node: 1}
+	d := &workflow.Definition{
+		Name: "scoped", InType: "int", OutType: "[]int",
+		Nodes: []workflow.Node{
+			{Kind: workflow.KindTask, Name: "list", Task: "list", InType: "none", OutType: "[]int"},
+			{Kind: workflow.KindMap, Name: "each", Needs: []int{0}, Input: node(0), InType: "[]int", OutType: "[]int",
+				Branches: []workflow.Branch{{Result: node(3)}}, Policy: workflow.Policy{Parallel: 2}},
+			{Kind: workflow.KindTask, Name: "each.work", Task: "work", Scope: 2, Input: item, InType: "int", OutType: "int"},
+			{Kind: workflow.KindSwitch, Name: "each.big", Scope: 2, Needs: []int{2}, Input: node(2), Exhaustive: true,
+				Branches: []workflow.Branch{
+					{Name: "big", Keys: [][]byte{[]byte(`"big"`), []byte("1000")}, Result: node(4)},
+					{Name: "small", Keys: [][]byte{[]byte("1")}, Result: node(5)},
+				}},
+			{Kind: workflow.KindTask, Name: "each.big.cut", Task: "cut", Scope: 4, Input: workflow.Source{Kind: workflow.SourceIndex, Node: 1}},
+			{Kind: workflow.KindExpr, Name: "each.big.keep", Task: "cel", Expr: "x + 1", Scope: 4, Branch: 1, Input: workflow.Source{
+				Kind: workflow.SourceStruct, Const: []byte("{}"), Paths: [][]string{{"x"}}, Of: []workflow.Source{item}}},
+			{Kind: workflow.KindTask, Name: "last", Task: "join", Needs: []int{1}, Input: node(1)},
+		},
+		Output: node(6),
+	}
+	if err := d.Seal(); err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 // fullHead uses every field that a head has. Its last node is untouched.

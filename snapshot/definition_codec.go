@@ -11,8 +11,13 @@ import (
 	"github.com/grapnel-dev/grapnel/workflow"
 )
 
-// definitionFormat is the version of the encoding of definitions.
-const definitionFormat = 1
+// Versions of the encoding of definitions. Those with scopes or expressions are
+// in the newer one, so that a program that knows nothing of them leaves their
+// runs alone.
+const (
+	definitionFormat       = 1
+	scopedDefinitionFormat = 2
+)
 
 // EncodeDefinition returns the value that a definition is stored as.
 func EncodeDefinition(d *workflow.Definition) ([]byte, error) {
@@ -20,6 +25,9 @@ func EncodeDefinition(d *workflow.Definition) ([]byte, error) {
 		Format: definitionFormat, Name: d.Name, Version: d.Version, InType: d.InType, OutType: d.OutType,
 		Output: sourceToPB(d.Output),
 		Policy: &pb.RunPolicy{Queue: d.Policy.Queue, TimeoutNanos: int64(d.Policy.Timeout), Priority: uint32(d.Policy.Priority)},
+	}
+	if d.Scoped() {
+		m.Format = scopedDefinitionFormat
 	}
 	for i := range d.Nodes {
 		n := &d.Nodes[i]
@@ -30,6 +38,7 @@ func EncodeDefinition(d *workflow.Definition) ([]byte, error) {
 		m.Nodes = append(m.Nodes, &pb.DefinitionNode{
 			Kind: uint32(n.Kind), Name: n.Name, Task: n.Task, Input: sourceToPB(n.Input), Needs: needs,
 			InType: n.InType, OutType: n.OutType, Policy: policyToPB(&n.Policy),
+			Expr: n.Expr, Scope: uint32(n.Scope), Branch: uint32(n.Branch), Branches: branchesToPB(n.Branches), Exhaustive: n.Exhaustive,
 		})
 	}
 	value, err := deterministic.Marshal(m)
@@ -47,7 +56,7 @@ func DecodeDefinition(value []byte) (*workflow.Definition, error) {
 		return nil, fmt.Errorf("%w: definition: %w", grapnel.ErrCorrupt, err)
 	}
 	switch {
-	case m.Format > definitionFormat:
+	case m.Format > scopedDefinitionFormat:
 		return nil, fmt.Errorf("%w: definition in format %d", ErrNewerFormat, m.Format)
 	case m.Format < definitionFormat:
 		return nil, fmt.Errorf("%w: definition in format %d", grapnel.ErrCorrupt, m.Format)
@@ -67,12 +76,29 @@ func DecodeDefinition(value []byte) (*workflow.Definition, error) {
 		d.Nodes[i] = workflow.Node{
 			Kind: workflow.NodeKind(n.Kind), Name: n.Name, Task: n.Task, Input: sourceFromPB(n.Input), Needs: needs,
 			InType: n.InType, OutType: n.OutType, Policy: policyFromPB(n.Policy),
+			Expr: n.Expr, Scope: int(n.Scope), Branch: int(n.Branch), Branches: branchesFromPB(n.Branches), Exhaustive: n.Exhaustive,
 		}
 	}
 	if err := d.Seal(); err != nil {
 		return nil, fmt.Errorf("%w: definition: %w", grapnel.ErrCorrupt, err)
 	}
 	return d, nil
+}
+
+func branchesToPB(branches []workflow.Branch) []*pb.Branch {
+	var ms []*pb.Branch
+	for _, b := range branches {
+		ms = append(ms, &pb.Branch{Name: b.Name, Keys: b.Keys, Result: sourceToPB(b.Result)})
+	}
+	return ms
+}
+
+func branchesFromPB(ms []*pb.Branch) []workflow.Branch {
+	var branches []workflow.Branch
+	for _, m := range ms {
+		branches = append(branches, workflow.Branch{Name: m.Name, Keys: m.Keys, Result: sourceFromPB(m.Result)})
+	}
+	return branches
 }
 
 func sourceToPB(s workflow.Source) *pb.Source {
@@ -117,6 +143,7 @@ func policyToPB(p *workflow.Policy) *pb.Policy {
 		ScheduleToStartNanos: int64(p.ScheduleToStart), StartToCloseNanos: int64(p.StartToClose),
 		ScheduleToCloseNanos: int64(p.ScheduleToClose), HeartbeatNanos: int64(p.Heartbeat),
 		Priority: uint32(p.Priority), Queue: p.Queue, Tags: p.Tags, Version: p.Version, MaxLosses: uint32(p.MaxLosses),
+		Parallel: uint32(p.Parallel),
 	}
 }
 
@@ -130,5 +157,6 @@ func policyFromPB(m *pb.Policy) workflow.Policy {
 		ScheduleToStart: time.Duration(m.GetScheduleToStartNanos()), StartToClose: time.Duration(m.GetStartToCloseNanos()),
 		ScheduleToClose: time.Duration(m.GetScheduleToCloseNanos()), Heartbeat: time.Duration(m.GetHeartbeatNanos()),
 		Priority: int(m.GetPriority()), Queue: m.GetQueue(), Tags: m.GetTags(), Version: m.GetVersion(), MaxLosses: int(m.GetMaxLosses()),
+		Parallel: int(m.GetParallel()),
 	}
 }

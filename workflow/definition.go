@@ -24,6 +24,7 @@ type Definition struct {
 	Policy RunPolicy
 
 	dependents [][]int32 // by node, the nodes that need it
+	scopes     scopes
 	hash       string
 }
 
@@ -55,21 +56,48 @@ const (
 	KindTask NodeKind = 1
 	// KindInline evaluates a pure function of the workflow.
 	KindInline NodeKind = 2
+	// KindExpr evaluates an expression, which is data: see [Evaluator].
+	KindExpr NodeKind = 3
+	// KindSwitch holds branches of which it picks at most one.
+	KindSwitch NodeKind = 4
+	// KindMap holds a body that is instantiated for each item of a list.
+	KindMap NodeKind = 5
 )
 
 // Node is a place in the graph.
 type Node struct {
 	Kind NodeKind
 	// Name is unique in the definition: the task's or the inline function's
-	// name, or the one given with [ID].
+	// name, or the one given with [ID]. [New] begins the names of nodes in a
+	// scope with the holder's, and of those in a switch with the branch's:
+	// "each.resize", "paid.then.mail".
 	Name string
-	// Task names the task to run or the inline function to evaluate.
+	// Task names the task to run or the inline function to evaluate. Of a
+	// KindExpr it is the language, such as "cel"; holders of scopes have none.
 	Task string
-	// Input says how the node's input is made.
+	// Expr is the source text of a KindExpr.
+	Expr string
+	// Scope is 0 for a node at the top, or else 1 more than the index of its
+	// holder, the KindSwitch or KindMap whose scope the node is in. The nodes of
+	// a scope, and of the scopes in it, follow their holder directly.
+	Scope int
+	// Branch is the index of the holder's branch that the node belongs to. Among
+	// the nodes of one scope it does not fall.
+	Branch int
+	// Branches are what a holder holds: the branches of a KindSwitch, or the one
+	// body of a KindMap.
+	Branches []Branch
+	// Exhaustive makes a KindSwitch fail for good, with [KindNoBranch], when no
+	// branch has its key. Otherwise it ends as skipped then.
+	Exhaustive bool
+	// Input says how the node's input is made. Of a KindExpr it is the
+	// environment, a JSON object; of a KindSwitch the key, a JSON string, number
+	// or bool; of a KindMap the list, where null is an empty one.
 	Input Source
 	// Needs lists, ascending and without repetition, the nodes that must have
-	// completed before this one starts: those its input reads and those of
-	// [After].
+	// ended before this one starts: those its input reads and those of [After].
+	// They are nodes before it of its own scope and branch, or of the scopes
+	// around that.
 	Needs []int
 	// InType and OutType name the types of input and output.
 	InType  string
@@ -105,6 +133,9 @@ type Policy struct {
 	// MaxLosses is how many lost claims fail the node for good; zero means
 	// [DefaultMaxLosses].
 	MaxLosses int
+	// Parallel is how many items of a KindMap may be under way at a time, first
+	// items first; zero means all of them.
+	Parallel int
 }
 
 // RetryPolicy says how often and when a failed attempt is repeated. A lost

@@ -11,8 +11,14 @@ import (
 // different one.
 const topologyVersion = "grapnel topology 1"
 
+// scopedTopologyVersion begins the bytes of definitions with scopes or
+// expressions, which have more to say of each node. Others keep the hash they
+// had before there were such.
+const scopedTopologyVersion = "grapnel topology 2"
+
 // Hash identifies the topology: the workflow's name, its nodes with their
-// names, tasks, types, inputs and needs, and how the output is made. Policies
+// names, tasks, expressions, types, inputs, needs, scopes and branches, and how
+// the output is made. Policies
 // and the version label are no part of it, so they can change under a running
 // run; nor is the code of inline functions, which are found by name. It is 32
 // hex digits, and empty before [Definition.Seal].
@@ -29,7 +35,12 @@ func (d *Definition) Dependents(i int) []int32 {
 
 func (d *Definition) topologyHash() string {
 	var t topology
-	t.text(topologyVersion)
+	scoped := d.Scoped()
+	if scoped {
+		t.text(scopedTopologyVersion)
+	} else {
+		t.text(topologyVersion)
+	}
 	t.text(d.Name)
 	t.text(d.InType)
 	t.text(d.OutType)
@@ -45,6 +56,9 @@ func (d *Definition) topologyHash() string {
 		t.number(len(n.Needs))
 		for _, need := range n.Needs {
 			t.number(need)
+		}
+		if scoped {
+			t.scope(n)
 		}
 	}
 	t.source(d.Output)
@@ -71,11 +85,36 @@ func (t *topology) path(p []string) {
 	}
 }
 
+// scope encodes where a node is and what it holds.
+func (t *topology) scope(n *Node) {
+	t.text(n.Expr)
+	t.number(n.Scope)
+	t.number(n.Branch)
+	t.flag(n.Exhaustive)
+	t.number(len(n.Branches))
+	for _, b := range n.Branches {
+		t.text(b.Name)
+		t.number(len(b.Keys))
+		for _, k := range b.Keys {
+			t.text(string(k))
+		}
+		t.source(b.Result)
+	}
+}
+
+func (t *topology) flag(b bool) {
+	if b {
+		t.number(1)
+	} else {
+		t.number(0)
+	}
+}
+
 // source encodes what counts for the kind of s, and nothing else.
 func (t *topology) source(s Source) {
 	t.number(int(s.Kind))
 	switch s.Kind {
-	case SourceNode:
+	case SourceNode, SourceItem, SourceIndex:
 		t.number(s.Node)
 	case SourceConst:
 		t.text(string(s.Const))

@@ -38,6 +38,9 @@ func (p Policy) problems() []error {
 	if p.MaxLosses < 0 {
 		errs = append(errs, invalidf("max losses %d is negative", p.MaxLosses))
 	}
+	if p.Parallel < 0 {
+		errs = append(errs, invalidf("parallel %d is negative", p.Parallel))
+	}
 	errs = append(errs, validName("queue", p.Queue), validName("version", p.Version))
 	for _, tag := range p.Tags {
 		errs = append(errs, grapnel.ValidateName("tag", tag))

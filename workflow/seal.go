@@ -58,10 +58,14 @@ func (d *Definition) Seal() error {
 	if err := d.Output.check(len(d.Nodes), &sources); err != nil {
 		errs = append(errs, fmt.Errorf("output: %w", err))
 	}
+	if len(errs) == 0 {
+		errs = d.checkScopes(&sources)
+	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("workflow %s: %w", d.Name, err)
 	}
 	d.dependents = d.linkDependents()
+	d.linkResults()
 	d.hash = d.topologyHash()
 	return nil
 }
@@ -69,15 +73,7 @@ func (d *Definition) Seal() error {
 // check checks node n at index i, which may need only nodes before it.
 func (n *Node) check(i int, sources *int) error {
 	var errs []error
-	what := "task"
-	switch n.Kind {
-	case KindTask:
-	case KindInline:
-		what = "inline function"
-	default:
-		errs = append(errs, fmt.Errorf("%w: unknown kind of node %d", grapnel.ErrInvalid, n.Kind))
-	}
-	errs = append(errs, grapnel.ValidateName("node", n.Name), grapnel.ValidateName(what, n.Task))
+	errs = append(errs, grapnel.ValidateName("node", n.Name), n.checkKind())
 	for j, need := range n.Needs {
 		if need < 0 || need >= i {
 			errs = append(errs, fmt.Errorf("%w: needs node %d, which is not before it", grapnel.ErrInvalid, need))
@@ -99,6 +95,33 @@ func (n *Node) check(i int, sources *int) error {
 		errs = append(errs, fmt.Errorf("%w: reads node %d but does not need it", grapnel.ErrInvalid, node))
 	}
 	return errors.Join(errs...)
+}
+
+// checkKind checks that n has what its kind calls for.
+func (n *Node) checkKind() error {
+	if n.Kind != KindExpr && n.Expr != "" {
+		return invalidf("a node of kind %v has no expression", n.Kind)
+	}
+	switch n.Kind {
+	case KindTask:
+		return grapnel.ValidateName("task", n.Task)
+	case KindInline:
+		return grapnel.ValidateName("inline function", n.Task)
+	case KindExpr:
+		switch {
+		case n.Expr == "":
+			return invalidf("the expression is empty")
+		case len(n.Expr) > MaxExpr:
+			return fmt.Errorf("%w: the expression has %d bytes, at most %d are allowed", grapnel.ErrTooLarge, len(n.Expr), MaxExpr)
+		}
+		return grapnel.ValidateName("language", n.Task)
+	case KindSwitch, KindMap:
+		if n.Task != "" {
+			return invalidf("a %v runs no task, but names %s", n.Kind, n.Task)
+		}
+		return nil
+	}
+	return fmt.Errorf("%w: unknown kind of node %d", grapnel.ErrInvalid, n.Kind)
 }
 
 // check checks a source that may read the nodes before index limit, and counts
@@ -131,7 +154,7 @@ func (s Source) checkShape(limit int) error {
 	parts := 0
 	switch s.Kind {
 	case SourceNone, SourceInput:
-	case SourceNode:
+	case SourceNode, SourceItem, SourceIndex:
 		if s.Node < 0 || s.Node >= limit {
 			return fmt.Errorf("%w: node %d is read before it is made", grapnel.ErrInvalid, s.Node)
 		}

@@ -19,13 +19,20 @@ const (
 	SourceStruct SourceKind = 5
 	// SourceGather is a list of the values of Of.
 	SourceGather SourceKind = 6
+	// SourceItem is the item of a map, for the nodes in its body: Node is the
+	// index of the map, be it the innermost or one around it.
+	SourceItem SourceKind = 7
+	// SourceIndex is the index of that item, from 0.
+	SourceIndex SourceKind = 8
 )
 
 // Source says, as data that any process can evaluate, how a value is made from
 // the run's input and the outputs of nodes. All values are JSON.
 type Source struct {
 	Kind SourceKind
-	// Node is the index of the node, for SourceNode.
+	// Node is the index of the node, for SourceNode, SourceItem and SourceIndex.
+	// The output of a switch is its picked branch's result, or null; that of a
+	// map is the list of its items' results. That of a skipped node is null.
 	Node int
 	// Const is JSON, for SourceConst and SourceStruct.
 	Const []byte

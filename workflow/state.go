@@ -141,7 +141,14 @@ const (
 	KindScheduleToClose = "timeout-schedule-to-close"
 	KindHeartbeat       = "timeout-heartbeat"
 	KindRunTimeout      = "timeout-run"
-	KindCancelled       = "cancelled"
+	// KindBadExpression: an expression does not compile or cannot be evaluated.
+	KindBadExpression = "bad-expression"
+	// KindNoBranch: no branch of an exhaustive switch has the key.
+	KindNoBranch = "no-branch"
+	// KindTooManyItems: a map's list is longer than [MaxItems], or the run would
+	// have more than [MaxSlots] nodes.
+	KindTooManyItems = "too-many-items"
+	KindCancelled    = "cancelled"
 )
 
 // Attempt returns the number, from 1, of the attempt that is current while the

@@ -193,6 +193,11 @@ type DefinitionNode struct {
 	InType        string                 `protobuf:"bytes,6,opt,name=in_type,json=inType,proto3" json:"in_type,omitempty"`
 	OutType       string                 `protobuf:"bytes,7,opt,name=out_type,json=outType,proto3" json:"out_type,omitempty"`
 	Policy        *Policy                `protobuf:"bytes,8,opt,name=policy,proto3" json:"policy,omitempty"`
+	Expr          string                 `protobuf:"bytes,9,opt,name=expr,proto3" json:"expr,omitempty"`
+	Scope         uint32                 `protobuf:"varint,10,opt,name=scope,proto3" json:"scope,omitempty"` // the holder's index plus one; 0: none
+	Branch        uint32                 `protobuf:"varint,11,opt,name=branch,proto3" json:"branch,omitempty"`
+	Branches      []*Branch              `protobuf:"bytes,12,rep,name=branches,proto3" json:"branches,omitempty"`
+	Exhaustive    bool                   `protobuf:"varint,13,opt,name=exhaustive,proto3" json:"exhaustive,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -283,6 +288,102 @@ func (x *DefinitionNode) GetPolicy() *Policy {
 	return nil
 }
 
+func (x *DefinitionNode) GetExpr() string {
+	if x != nil {
+		return x.Expr
+	}
+	return ""
+}
+
+func (x *DefinitionNode) GetScope() uint32 {
+	if x != nil {
+		return x.Scope
+	}
+	return 0
+}
+
+func (x *DefinitionNode) GetBranch() uint32 {
+	if x != nil {
+		return x.Branch
+	}
+	return 0
+}
+
+func (x *DefinitionNode) GetBranches() []*Branch {
+	if x != nil {
+		return x.Branches
+	}
+	return nil
+}
+
+func (x *DefinitionNode) GetExhaustive() bool {
+	if x != nil {
+		return x.Exhaustive
+	}
+	return false
+}
+
+// Branch is a branch of a switch or the body of a map.
+type Branch struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Keys          [][]byte               `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"` // JSON
+	Result        *Source                `protobuf:"bytes,3,opt,name=result,proto3" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Branch) Reset() {
+	*x = Branch{}
+	mi := &file_internal_pb_definition_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Branch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Branch) ProtoMessage() {}
+
+func (x *Branch) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_pb_definition_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Branch.ProtoReflect.Descriptor instead.
+func (*Branch) Descriptor() ([]byte, []int) {
+	return file_internal_pb_definition_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Branch) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Branch) GetKeys() [][]byte {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *Branch) GetResult() *Source {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
 type Policy struct {
 	state                protoimpl.MessageState `protogen:"open.v1"`
 	Retry                *Retry                 `protobuf:"bytes,1,opt,name=retry,proto3" json:"retry,omitempty"`
@@ -295,13 +396,14 @@ type Policy struct {
 	Tags                 []string               `protobuf:"bytes,8,rep,name=tags,proto3" json:"tags,omitempty"`
 	Version              string                 `protobuf:"bytes,9,opt,name=version,proto3" json:"version,omitempty"`
 	MaxLosses            uint32                 `protobuf:"varint,10,opt,name=max_losses,json=maxLosses,proto3" json:"max_losses,omitempty"`
+	Parallel             uint32                 `protobuf:"varint,11,opt,name=parallel,proto3" json:"parallel,omitempty"`
 	unknownFields        protoimpl.UnknownFields
 	sizeCache            protoimpl.SizeCache
 }
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_internal_pb_definition_proto_msgTypes[3]
+	mi := &file_internal_pb_definition_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -313,7 +415,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_pb_definition_proto_msgTypes[3]
+	mi := &file_internal_pb_definition_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -326,7 +428,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_internal_pb_definition_proto_rawDescGZIP(), []int{3}
+	return file_internal_pb_definition_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Policy) GetRetry() *Retry {
@@ -399,6 +501,13 @@ func (x *Policy) GetMaxLosses() uint32 {
 	return 0
 }
 
+func (x *Policy) GetParallel() uint32 {
+	if x != nil {
+		return x.Parallel
+	}
+	return 0
+}
+
 type Retry struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	Attempts        int32                  `protobuf:"varint,1,opt,name=attempts,proto3" json:"attempts,omitempty"`
@@ -413,7 +522,7 @@ type Retry struct {
 
 func (x *Retry) Reset() {
 	*x = Retry{}
-	mi := &file_internal_pb_definition_proto_msgTypes[4]
+	mi := &file_internal_pb_definition_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -425,7 +534,7 @@ func (x *Retry) String() string {
 func (*Retry) ProtoMessage() {}
 
 func (x *Retry) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_pb_definition_proto_msgTypes[4]
+	mi := &file_internal_pb_definition_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -438,7 +547,7 @@ func (x *Retry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retry.ProtoReflect.Descriptor instead.
 func (*Retry) Descriptor() ([]byte, []int) {
-	return file_internal_pb_definition_proto_rawDescGZIP(), []int{4}
+	return file_internal_pb_definition_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Retry) GetAttempts() int32 {
@@ -497,7 +606,7 @@ type Source struct {
 
 func (x *Source) Reset() {
 	*x = Source{}
-	mi := &file_internal_pb_definition_proto_msgTypes[5]
+	mi := &file_internal_pb_definition_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -509,7 +618,7 @@ func (x *Source) String() string {
 func (*Source) ProtoMessage() {}
 
 func (x *Source) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_pb_definition_proto_msgTypes[5]
+	mi := &file_internal_pb_definition_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -522,7 +631,7 @@ func (x *Source) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Source.ProtoReflect.Descriptor instead.
 func (*Source) Descriptor() ([]byte, []int) {
-	return file_internal_pb_definition_proto_rawDescGZIP(), []int{5}
+	return file_internal_pb_definition_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Source) GetKind() uint32 {
@@ -576,7 +685,7 @@ type Path struct {
 
 func (x *Path) Reset() {
 	*x = Path{}
-	mi := &file_internal_pb_definition_proto_msgTypes[6]
+	mi := &file_internal_pb_definition_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -588,7 +697,7 @@ func (x *Path) String() string {
 func (*Path) ProtoMessage() {}
 
 func (x *Path) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_pb_definition_proto_msgTypes[6]
+	mi := &file_internal_pb_definition_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -601,7 +710,7 @@ func (x *Path) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Path.ProtoReflect.Descriptor instead.
 func (*Path) Descriptor() ([]byte, []int) {
-	return file_internal_pb_definition_proto_rawDescGZIP(), []int{6}
+	return file_internal_pb_definition_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Path) GetSteps() []string {
@@ -630,7 +739,7 @@ const file_internal_pb_definition_proto_rawDesc = "" +
 	"\tRunPolicy\x12\x14\n" +
 	"\x05queue\x18\x01 \x01(\tR\x05queue\x12#\n" +
 	"\rtimeout_nanos\x18\x02 \x01(\x03R\ftimeoutNanos\x12\x1a\n" +
-	"\bpriority\x18\x03 \x01(\rR\bpriority\"\xec\x01\n" +
+	"\bpriority\x18\x03 \x01(\rR\bpriority\"\xfe\x02\n" +
 	"\x0eDefinitionNode\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -639,7 +748,19 @@ const file_internal_pb_definition_proto_rawDesc = "" +
 	"\x05needs\x18\x05 \x03(\rR\x05needs\x12\x17\n" +
 	"\ain_type\x18\x06 \x01(\tR\x06inType\x12\x19\n" +
 	"\bout_type\x18\a \x01(\tR\aoutType\x12*\n" +
-	"\x06policy\x18\b \x01(\v2\x12.grapnel.v1.PolicyR\x06policy\"\xf8\x02\n" +
+	"\x06policy\x18\b \x01(\v2\x12.grapnel.v1.PolicyR\x06policy\x12\x12\n" +
+	"\x04expr\x18\t \x01(\tR\x04expr\x12\x14\n" +
+	"\x05scope\x18\n" +
+	" \x01(\rR\x05scope\x12\x16\n" +
+	"\x06branch\x18\v \x01(\rR\x06branch\x12.\n" +
+	"\bbranches\x18\f \x03(\v2\x12.grapnel.v1.BranchR\bbranches\x12\x1e\n" +
+	"\n" +
+	"exhaustive\x18\r \x01(\bR\n" +
+	"exhaustive\"\\\n" +
+	"\x06Branch\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04keys\x18\x02 \x03(\fR\x04keys\x12*\n" +
+	"\x06result\x18\x03 \x01(\v2\x12.grapnel.v1.SourceR\x06result\"\x94\x03\n" +
 	"\x06Policy\x12'\n" +
 	"\x05retry\x18\x01 \x01(\v2\x11.grapnel.v1.RetryR\x05retry\x125\n" +
 	"\x17schedule_to_start_nanos\x18\x02 \x01(\x03R\x14scheduleToStartNanos\x12/\n" +
@@ -652,7 +773,8 @@ const file_internal_pb_definition_proto_rawDesc = "" +
 	"\aversion\x18\t \x01(\tR\aversion\x12\x1d\n" +
 	"\n" +
 	"max_losses\x18\n" +
-	" \x01(\rR\tmaxLosses\"\xc9\x01\n" +
+	" \x01(\rR\tmaxLosses\x12\x1a\n" +
+	"\bparallel\x18\v \x01(\rR\bparallel\"\xc9\x01\n" +
 	"\x05Retry\x12\x1a\n" +
 	"\battempts\x18\x01 \x01(\x05R\battempts\x12#\n" +
 	"\rbackoff_nanos\x18\x02 \x01(\x03R\fbackoffNanos\x12\x16\n" +
@@ -682,30 +804,33 @@ func file_internal_pb_definition_proto_rawDescGZIP() []byte {
 	return file_internal_pb_definition_proto_rawDescData
 }
 
-var file_internal_pb_definition_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_internal_pb_definition_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_internal_pb_definition_proto_goTypes = []any{
 	(*Definition)(nil),     // 0: grapnel.v1.Definition
 	(*RunPolicy)(nil),      // 1: grapnel.v1.RunPolicy
 	(*DefinitionNode)(nil), // 2: grapnel.v1.DefinitionNode
-	(*Policy)(nil),         // 3: grapnel.v1.Policy
-	(*Retry)(nil),          // 4: grapnel.v1.Retry
-	(*Source)(nil),         // 5: grapnel.v1.Source
-	(*Path)(nil),           // 6: grapnel.v1.Path
+	(*Branch)(nil),         // 3: grapnel.v1.Branch
+	(*Policy)(nil),         // 4: grapnel.v1.Policy
+	(*Retry)(nil),          // 5: grapnel.v1.Retry
+	(*Source)(nil),         // 6: grapnel.v1.Source
+	(*Path)(nil),           // 7: grapnel.v1.Path
 }
 var file_internal_pb_definition_proto_depIdxs = []int32{
-	2, // 0: grapnel.v1.Definition.nodes:type_name -> grapnel.v1.DefinitionNode
-	5, // 1: grapnel.v1.Definition.output:type_name -> grapnel.v1.Source
-	1, // 2: grapnel.v1.Definition.policy:type_name -> grapnel.v1.RunPolicy
-	5, // 3: grapnel.v1.DefinitionNode.input:type_name -> grapnel.v1.Source
-	3, // 4: grapnel.v1.DefinitionNode.policy:type_name -> grapnel.v1.Policy
-	4, // 5: grapnel.v1.Policy.retry:type_name -> grapnel.v1.Retry
-	5, // 6: grapnel.v1.Source.of:type_name -> grapnel.v1.Source
-	6, // 7: grapnel.v1.Source.paths:type_name -> grapnel.v1.Path
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	2,  // 0: grapnel.v1.Definition.nodes:type_name -> grapnel.v1.DefinitionNode
+	6,  // 1: grapnel.v1.Definition.output:type_name -> grapnel.v1.Source
+	1,  // 2: grapnel.v1.Definition.policy:type_name -> grapnel.v1.RunPolicy
+	6,  // 3: grapnel.v1.DefinitionNode.input:type_name -> grapnel.v1.Source
+	4,  // 4: grapnel.v1.DefinitionNode.policy:type_name -> grapnel.v1.Policy
+	3,  // 5: grapnel.v1.DefinitionNode.branches:type_name -> grapnel.v1.Branch
+	6,  // 6: grapnel.v1.Branch.result:type_name -> grapnel.v1.Source
+	5,  // 7: grapnel.v1.Policy.retry:type_name -> grapnel.v1.Retry
+	6,  // 8: grapnel.v1.Source.of:type_name -> grapnel.v1.Source
+	7,  // 9: grapnel.v1.Source.paths:type_name -> grapnel.v1.Path
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_internal_pb_definition_proto_init() }
@@ -719,7 +844,7 @@ func file_internal_pb_definition_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_internal_pb_definition_proto_rawDesc), len(file_internal_pb_definition_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
