@@ -76,9 +76,16 @@ const (
 	// NodeCancelled: the run ended, by failure, cancel or time-out, before the
 	// node did.
 	NodeCancelled NodeStatus = 3
+	// NodeSkipped: the node is in a branch that was not taken, or no branch of it
+	// was. It counts as having ended, and whoever reads it gets null.
+	NodeSkipped NodeStatus = 4
 )
 
-var nodeStatusNames = [...]string{"pending", "completed", "failed", "cancelled"}
+var nodeStatusNames = [...]string{"pending", "completed", "failed", "cancelled", "skipped"}
+
+// Done reports whether those that need the node may start: it has completed or
+// was skipped.
+func (s NodeStatus) Done() bool { return s == NodeCompleted || s == NodeSkipped }
 
 // String returns the status as users write it.
 func (s NodeStatus) String() string {

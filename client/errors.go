@@ -71,7 +71,7 @@ type RunFailedError struct {
 func runFailed(h *snapshot.Head) *RunFailedError {
 	e := &RunFailedError{Run: h.Run, Instance: h.Instance, Status: h.State.Status, Cause: h.State.Cause}
 	if e.Cause != nil {
-		e.described = e.Cause.Describe(h.Def())
+		e.described = h.State.Describe(e.Cause)
 	}
 	return e
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/grapnel-dev/grapnel/internal/pb"
 	"github.com/grapnel-dev/grapnel/snapshot"
 	"github.com/grapnel-dev/grapnel/store"
-	"github.com/grapnel-dev/grapnel/workflow"
 )
 
 // GetOption asks [Client.Get] for more than it returns by default.
@@ -56,20 +55,20 @@ func (c *Client) Get(ctx context.Context, id grapnel.RunID, o ...GetOption) (*Ru
 	return c.info(ctx, h, claims, spec)
 }
 
-func (c *Client) info(ctx context.Context, h *snapshot.Head, claims map[int]claimed, spec getSpec) (*RunInfo, error) {
+func (c *Client) info(ctx context.Context, h *snapshot.Head, claims claims, spec getSpec) (*RunInfo, error) {
 	info := c.describe(h, claims)
-	if err := c.addStuck(ctx, h.Def(), info.Nodes); err != nil {
+	if err := c.addStuck(ctx, h, info.Nodes); err != nil {
 		return nil, err
 	}
 	return info, c.addValues(ctx, h, info, spec)
 }
 
 // describe tells what head and claims say, without values.
-func (c *Client) describe(h *snapshot.Head, claims map[int]claimed) *RunInfo {
+func (c *Client) describe(h *snapshot.Head, claims claims) *RunInfo {
 	s := h.State
 	info := &RunInfo{
 		RunSummary: summarize(h), Definition: h.Definition, Queue: h.Queue, Deadline: s.Deadline.Time(),
-		Input: orNull(h.Input), Cause: failureInfo(h.Def(), s.Cause), Nodes: nodeInfos(h, claims, c.moment()),
+		Input: orNull(h.Input), Cause: failureInfo(s, s.Cause), Nodes: nodeInfos(h, claims, c.moment()),
 	}
 	if s.Status.Ended() && s.Status != grapnel.RunCompleted {
 		info.failure = runFailed(h)
@@ -93,7 +92,7 @@ func (c *Client) addValues(ctx context.Context, h *snapshot.Head, info *RunInfo,
 }
 
 // addStuck fills in why available nodes are not taken.
-func (c *Client) addStuck(ctx context.Context, def *workflow.Definition, nodes []NodeInfo) error {
+func (c *Client) addStuck(ctx context.Context, h *snapshot.Head, nodes []NodeInfo) error {
 	var workers []*snapshot.Profile
 	asked := false
 	for i := range nodes {
@@ -107,29 +106,35 @@ func (c *Client) addStuck(ctx context.Context, def *workflow.Definition, nodes [
 			}
 			asked = true
 		}
-		nodes[i].Stuck = stuck(workers, def, i)
+		nodes[i].Stuck = stuck(workers, h.Def(), h.State.NodeOf(nodes[i].slot))
 	}
 	return nil
 }
 
 // addOutputs fills in the outputs of the completed nodes.
 func (c *Client) addOutputs(ctx context.Context, h *snapshot.Head, nodes []NodeInfo) error {
-	all := workflow.Source{Kind: workflow.SourceGather}
+	var slots []int
 	for i := range nodes {
-		if nodes[i].State == NodeCompleted {
-			all.Of = append(all.Of, workflow.Source{Kind: workflow.SourceNode, Node: i})
+		if nodes[i].State == NodeCompleted && !h.Node(nodes[i].slot).Kind.Holds() {
+			slots = append(slots, nodes[i].slot)
 		}
 	}
-	values, err := c.runs.Values(ctx, h, all)
+	values, err := c.runs.Outputs(ctx, h, slots)
 	if err != nil {
 		return err
 	}
-	for _, of := range all.Of {
-		data, err := values.Output(of.Node)
+	for i := range nodes {
+		if nodes[i].State != NodeCompleted {
+			continue
+		}
+		data, err := values.Output(nodes[i].slot)
+		if errors.Is(err, grapnel.ErrTooLarge) {
+			continue // of a map: the outputs that it consists of are there
+		}
 		if err != nil {
 			return err
 		}
-		nodes[of.Node].Output = orNull(data)
+		nodes[i].Output = orNull(data)
 	}
 	return nil
 }
@@ -143,7 +148,7 @@ func orNull(data []byte) json.RawMessage {
 
 // loadWithClaims returns a run's head and live claims, by node, as of one
 // revision, which it returns too; of a run that has ended, that of its head.
-func (c *Client) loadWithClaims(ctx context.Context, id grapnel.RunID) (*snapshot.Head, map[int]claimed, grapnel.Revision, error) {
+func (c *Client) loadWithClaims(ctx context.Context, id grapnel.RunID) (*snapshot.Head, claims, grapnel.Revision, error) {
 	head, err := c.st.Get(ctx, c.keys.Head(id))
 	if errors.Is(err, grapnel.ErrNotFound) {
 		return nil, nil, 0, fmt.Errorf("run %q: %w", id, grapnel.ErrNotFound)
@@ -157,7 +162,7 @@ func (c *Client) loadWithClaims(ctx context.Context, id grapnel.RunID) (*snapsho
 	}
 	// The claims sort before the head, and what comes behind it is of no
 	// interest.
-	claims := map[int]claimed{}
+	live := claims{}
 	req := store.ListRequest{Prefix: c.keys.Run(id)}
 	for {
 		page, err := c.st.List(ctx, req)
@@ -171,12 +176,10 @@ func (c *Client) loadWithClaims(ctx context.Context, id grapnel.RunID) (*snapsho
 			}
 			switch k.Kind {
 			case "claim":
-				if i, ok := snapshot.NodeIndex(grapnel.NodeKey(k.ID)); ok {
-					claims[i] = c.decodeClaim(kv)
-				}
+				live.put(c, k.ID, kv)
 			case "head":
 				h, err := c.runs.Decode(ctx, kv)
-				return h, claims, page.Revision, err
+				return h, live, page.Revision, err
 			}
 		}
 		if !page.More {

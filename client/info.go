@@ -22,7 +22,8 @@ type RunInfo struct {
 	Output json.RawMessage `json:"output,omitempty"`
 	// Cause is the first failure of a run that did not complete.
 	Cause *FailureInfo `json:"cause,omitempty"`
-	// Nodes are in the order of the definition.
+	// Nodes are in the order of the definition, each map followed by the nodes of
+	// its items.
 	Nodes []NodeInfo `json:"nodes"`
 
 	failure error
@@ -61,14 +62,29 @@ const (
 	NodeCompleted NodeState = "completed"
 	NodeFailed    NodeState = "failed"
 	NodeCancelled NodeState = "cancelled"
+	// NodeSkipped is final, too: the node is in a branch that was not taken, or is
+	// a switch that took none.
+	NodeSkipped NodeState = "skipped"
+	// NodeOpen: a switch or map has decided, and waits for the nodes in its scope.
+	NodeOpen NodeState = "open"
 )
 
 // NodeInfo is what is known of a node of a run.
 type NodeInfo struct {
+	// Name is the node's in the definition, with the indices of items behind the
+	// maps they are of: "each[3].resize".
 	Name string `json:"name"`
-	// Task is the task or inline function.
-	Task  string    `json:"task"`
-	State NodeState `json:"state"`
+	// Key names the node within the run.
+	Key grapnel.NodeKey `json:"key"`
+	// Kind is "task", "inline", "expression", "switch" or "map".
+	Kind string `json:"kind"`
+	// Task is the task or inline function, or the language of an expression.
+	Task string `json:"task"`
+	// Branch is the branch that a switch has taken, once it has, and Items the
+	// number of items of a map, once that is known.
+	Branch string    `json:"branch,omitempty"`
+	Items  *int      `json:"items,omitempty"`
+	State  NodeState `json:"state"`
 	// Attempt is the number, from 1, of the attempt that is current or was the
 	// last one.
 	Attempt int `json:"attempt"`
@@ -94,6 +110,8 @@ type NodeInfo struct {
 	Progress json.RawMessage `json:"progress,omitempty"`
 	// Output is set if the node completed and outputs were asked for.
 	Output json.RawMessage `json:"output,omitempty"`
+
+	slot int
 }
 
 // claimed is a claim of a run as it was listed.
@@ -102,25 +120,33 @@ type claimed struct {
 	value *pb.Claim
 }
 
-// nodeInfos describes the nodes of a run whose live claims are these, by node.
-func nodeInfos(h *snapshot.Head, claims map[int]claimed, now workflow.Moment) []NodeInfo {
-	def, now := h.Def(), max(now, h.State.Clock)
-	infos := make([]NodeInfo, len(def.Nodes))
-	for i := range infos {
-		n := &h.State.Nodes[i]
+// nodeInfos describes the nodes of a run whose live claims are these, by key.
+func nodeInfos(h *snapshot.Head, claims claims, now workflow.Moment) []NodeInfo {
+	s := h.State
+	now = max(now, s.Clock)
+	infos := make([]NodeInfo, 0, len(s.Nodes))
+	for slot := range s.Slots() {
+		n, node := &s.Nodes[slot], h.Node(slot)
 		info := NodeInfo{
-			Name: def.Nodes[i].Name, Task: def.Nodes[i].Task, Attempt: n.Attempt(),
+			slot: slot, Name: s.Name(slot), Key: s.Key(slot), Kind: node.Kind.String(), Task: node.Task, Attempt: n.Attempt(),
 			Available: n.Available.Time(), Started: n.Started.Time(), Finished: n.Finished.Time(),
 		}
 		if t := n.Trouble; t != nil {
 			info.Failures, info.Losses, info.LostBy = t.Failures, t.Losses, t.LostBy
-			info.LastFailure = failureInfo(def, t.Last)
+			info.LastFailure = failureInfo(s, t.Last)
 		}
-		info.State = nodeState(h.State, i, now)
-		if n.Status == grapnel.NodePending {
-			info.claimedBy(n, i, claims)
+		switch {
+		case n.Choice == 0:
+		case node.Kind == workflow.KindSwitch:
+			info.Branch = node.Branches[n.Choice-1].Name
+		default:
+			info.Items = &s.Expansions[n.Choice-1].Items
 		}
-		infos[i] = info
+		info.State = nodeState(s, slot, now)
+		if n.Status == grapnel.NodePending && len(claims) > 0 {
+			info.claimedBy(s, n, claims)
+		}
+		infos = append(infos, info)
 	}
 	return infos
 }
@@ -134,8 +160,12 @@ func nodeState(s *workflow.State, i int, now workflow.Moment) NodeState {
 		return NodeFailed
 	case grapnel.NodeCancelled:
 		return NodeCancelled
+	case grapnel.NodeSkipped:
+		return NodeSkipped
 	}
 	switch {
+	case s.Nodes[i].Choice != 0:
+		return NodeOpen
 	case !s.Ready(i):
 		return NodePending
 	case s.Nodes[i].Available > now:
@@ -146,10 +176,10 @@ func nodeState(s *workflow.State, i int, now workflow.Moment) NodeState {
 
 // claimedBy makes a pending node a running one if a live claim covers it: its
 // own, or that of the node it was chained to.
-func (info *NodeInfo) claimedBy(n *workflow.NodeState, i int, claims map[int]claimed) {
-	c, own := claims[i]
+func (info *NodeInfo) claimedBy(s *workflow.State, n *workflow.NodeState, claims claims) {
+	c, own := claims[info.Key]
 	if !own {
-		chained, ok := claims[n.Cover.Node]
+		chained, ok := claims[s.Key(n.Cover.Node)]
 		if !ok || n.Cover.Fence == 0 || chained.fence != n.Cover.Fence {
 			return
 		}
@@ -165,13 +195,13 @@ func (info *NodeInfo) claimedBy(n *workflow.NodeState, i int, claims map[int]cla
 	}
 }
 
-func failureInfo(def *workflow.Definition, f *workflow.Failure) *FailureInfo {
+func failureInfo(s *workflow.State, f *workflow.Failure) *FailureInfo {
 	if f == nil {
 		return nil
 	}
 	info := &FailureInfo{Kind: f.Kind, Message: f.Message, Stack: f.Stack, Attempt: f.Attempt}
-	if n, err := def.Node(f.Node); err == nil {
-		info.Node = n.Name
+	if f.Node >= 0 && f.Node < len(s.Nodes) {
+		info.Node = s.Name(f.Node)
 	}
 	return info
 }

@@ -198,7 +198,7 @@ func (v *survey) run(ctx context.Context, kv store.KV, live claims) error {
 	}
 	infos := nodeInfos(h, live, v.now)
 	for i := range infos {
-		v.node(h, i, &infos[i])
+		v.node(h, &infos[i])
 	}
 	for _, c := range live {
 		v.busy[grapnel.WorkerID(c.value.GetWorker())]++
@@ -207,7 +207,8 @@ func (v *survey) run(ctx context.Context, kv store.KV, live claims) error {
 }
 
 // node counts a node of a run.
-func (v *survey) node(h *snapshot.Head, i int, n *NodeInfo) {
+func (v *survey) node(h *snapshot.Head, n *NodeInfo) {
+	index := h.State.NodeOf(n.slot)
 	recent := func(t time.Time) bool { return !t.IsZero() && workflow.MomentOf(t) >= v.since }
 	if recent(n.Started) {
 		v.o.Rates.Started++
@@ -222,14 +223,14 @@ func (v *survey) node(h *snapshot.Head, i int, n *NodeInfo) {
 			v.o.Rates.Failed++
 		}
 	case NodeAvailable:
-		q := v.queue(h.Def().Queue(i))
+		q := v.queue(h.Def().Queue(index))
 		if q.Waiting++; q.Oldest.IsZero() || n.Available.Before(q.Oldest) {
 			q.Oldest = n.Available
 		}
 	case NodeWaiting:
-		v.queue(h.Def().Queue(i)).Delayed++
+		v.queue(h.Def().Queue(index)).Delayed++
 	case NodeRunning:
-		name := h.Def().Queue(i)
+		name := h.Def().Queue(index)
 		v.queue(name).Running++
 		v.o.Running = append(v.o.Running, RunningNode{
 			Run: h.Run, Workflow: h.Workflow, Node: n.Name, Task: n.Task, Queue: name,

@@ -104,11 +104,12 @@ func (c *Client) available(ctx context.Context, worker *snapshot.Profile, worker
 	nodes := make([]AvailableNode, len(found))
 	for i, f := range found {
 		def := f.Head.Def()
-		n := &def.Nodes[f.Node]
+		s, node := f.Head.State, f.Head.State.NodeOf(f.Node)
+		n := &def.Nodes[node]
 		nodes[i] = AvailableNode{
-			Run: f.Head.Run, Instance: f.Head.Instance, Workflow: f.Head.Workflow, Node: n.Name, Task: n.Task,
-			Queue: def.Queue(f.Node), Tags: n.Policy.Tags, Priority: f.Priority,
-			Attempt: f.Head.State.Nodes[f.Node].Attempt(), Since: f.Since.Time(), Stuck: stuck(workers, def, f.Node),
+			Run: f.Head.Run, Instance: f.Head.Instance, Workflow: f.Head.Workflow, Node: s.Name(f.Node), Task: n.Task,
+			Queue: def.Queue(node), Tags: n.Policy.Tags, Priority: f.Priority,
+			Attempt: s.Nodes[f.Node].Attempt(), Since: f.Since.Time(), Stuck: stuck(workers, def, node),
 		}
 	}
 	return nodes, nil

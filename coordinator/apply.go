@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/grapnel-dev/grapnel"
-	"github.com/grapnel-dev/grapnel/snapshot"
 	"github.com/grapnel-dev/grapnel/store"
 )
 
@@ -70,7 +69,7 @@ func (l *loop) applyRevision(rev grapnel.Revision, events []store.Event, touched
 		case k.Kind == "head":
 			l.putHead(r, ev.KV)
 		case k.Kind == "claim" && !ev.Deleted:
-			if node, ok := snapshot.NodeIndex(grapnel.NodeKey(k.ID)); ok {
+			if node, ok := claimNode(k.ID); ok {
 				l.putClaim(r, l.decodeClaim(ev.KV, node))
 			}
 		case k.Kind == "event" && ev.Deleted:
@@ -94,7 +93,7 @@ func (l *loop) putHead(r *run, kv store.KV) {
 // claimDeleted takes in that a claim is gone, with or without its head being
 // written.
 func (l *loop) claimDeleted(r *run, ev store.Event, id string, deliberate bool) {
-	node, ok := snapshot.NodeIndex(grapnel.NodeKey(id))
+	node, ok := claimNode(id)
 	if !ok {
 		return
 	}
@@ -128,7 +127,7 @@ func (l *loop) replayHead(r *run, ev store.Event) {
 
 // replay looks for losses in such history.
 func (l *loop) replay(ev store.Event, k store.RunKey, headWritten bool, touched map[*run]struct{}) {
-	node, ok := snapshot.NodeIndex(grapnel.NodeKey(k.ID))
+	node, ok := claimNode(k.ID)
 	if k.Kind != "claim" || !ok {
 		return
 	}
@@ -196,7 +195,7 @@ func (l *loop) putListed(r *run, k store.RunKey, kv store.KV) {
 	case "head":
 		l.putHead(r, kv)
 	case "claim":
-		if node, ok := snapshot.NodeIndex(grapnel.NodeKey(k.ID)); ok {
+		if node, ok := claimNode(k.ID); ok {
 			l.putClaim(r, l.decodeClaim(kv, node))
 		}
 	case "event":

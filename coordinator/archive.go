@@ -108,17 +108,18 @@ func (l *loop) recordOf(ctx context.Context, h *snapshot.Head) (execution.Record
 		Run: h.Run, Instance: h.Instance, Generation: s.Generation,
 		Workflow: h.Workflow, Version: h.Version, Definition: h.Definition,
 		Status: s.Status.String(), Labels: h.Labels, Started: s.Started.Time(), Ended: s.Ended.Time(),
-		Input: h.Input, Cause: failureOf(s.Cause), Nodes: make([]execution.Node, len(s.Nodes)),
+		Input: h.Input, Cause: failureOf(s, s.Cause), Nodes: make([]execution.Node, 0, len(s.Nodes)),
 	}
-	for i := range s.Nodes {
-		n := &s.Nodes[i]
-		r.Nodes[i] = execution.Node{
-			Name: h.Def().Nodes[i].Name, Key: snapshot.NodeKey(i), Status: n.Status.String(),
+	for slot := range s.Slots() {
+		n := &s.Nodes[slot]
+		node := execution.Node{
+			Name: s.Name(slot), Key: s.Key(slot), Status: n.Status.String(),
 			Attempts: n.Attempt(), Started: n.Started.Time(), Finished: n.Finished.Time(),
 		}
 		if t := n.Trouble; t != nil {
-			r.Nodes[i].Losses, r.Nodes[i].Error = t.Losses, failureOf(t.Last)
+			node.Losses, node.Error = t.Losses, failureOf(s, t.Last)
 		}
+		r.Nodes = append(r.Nodes, node)
 	}
 	if s.Status != grapnel.RunCompleted {
 		return r, nil
@@ -135,13 +136,13 @@ func (l *loop) recordOf(ctx context.Context, h *snapshot.Head) (execution.Record
 	return r, err
 }
 
-func failureOf(f *workflow.Failure) *execution.Failure {
+func failureOf(s *workflow.State, f *workflow.Failure) *execution.Failure {
 	if f == nil {
 		return nil
 	}
 	out := &execution.Failure{Kind: f.Kind, Message: f.Message}
-	if f.Node >= 0 {
-		out.Node = snapshot.NodeKey(f.Node)
+	if f.Node >= 0 && f.Node < len(s.Nodes) {
+		out.Node = s.Key(f.Node)
 	}
 	return out
 }

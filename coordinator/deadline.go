@@ -3,17 +3,18 @@ package coordinator
 import (
 	"time"
 
+	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/internal/mutation"
 	"github.com/grapnel-dev/grapnel/snapshot"
 	"github.com/grapnel-dev/grapnel/workflow"
 )
 
-// expiry returns the next time at which time runs out for a ready node, and the
+// expiry returns the next time at which time runs out for the ready node at a slot, and the
 // kind of failure that this is; zero is never. C is the live claim that covers
 // the node, or nil. Grace is added to a start-to-close time-out, which the
 // worker reports itself unless it is in trouble.
-func expiry(h *snapshot.Head, node int, c *claimed, grace time.Duration) (at workflow.Moment, kind string) {
-	p, n := &h.Def().Nodes[node].Policy, &h.State.Nodes[node]
+func expiry(h *snapshot.Head, slot int, c *claimed, grace time.Duration) (at workflow.Moment, kind string) {
+	p, n := &h.Node(slot).Policy, &h.State.Nodes[slot]
 	earlier := func(from workflow.Moment, limit time.Duration, k string) {
 		if limit <= 0 {
 			return
@@ -27,14 +28,14 @@ func expiry(h *snapshot.Head, node int, c *claimed, grace time.Duration) (at wor
 	case c == nil:
 		earlier(n.Available, p.ScheduleToStart, workflow.KindScheduleToStart)
 	case p.StartToClose > 0 && !mutation.On(mutation.DeadlineByWorkerAlone):
-		earlier(attemptStart(n, c, node), p.StartToClose+grace, workflow.KindStartToClose)
+		earlier(attemptStart(n, c, h.State.Key(slot)), p.StartToClose+grace, workflow.KindStartToClose)
 	}
 	return at, kind
 }
 
 // attemptStart returns when the attempt that a claim covers started: for a
 // chained node the head says it, for the claim's own node the claim.
-func attemptStart(n *workflow.NodeState, c *claimed, node int) workflow.Moment {
+func attemptStart(n *workflow.NodeState, c *claimed, node grapnel.NodeKey) workflow.Moment {
 	if c.node != node {
 		return n.Started
 	}

@@ -101,7 +101,7 @@ func (d *duty) edit(h *snapshot.Head, reads snapshot.Reads) (snapshot.Change, er
 		changed = changed || did
 	}
 	if h.State.Finished() && len(d.mail) == 0 && !d.runs.EventsWaiting(h, reads) {
-		if _, err := h.Advance(workflow.RunEnded{Now: d.now, Started: d.claims.started()}); err != nil {
+		if _, err := h.Advance(workflow.RunEnded{Now: d.now, Started: d.claims.started(h.State)}); err != nil {
 			return snapshot.Change{}, err
 		}
 		c.Add(d.runs.End(h))
@@ -157,7 +157,7 @@ func holds(g store.Guard, r store.Read) bool {
 	return true
 }
 
-func (d *duty) claimKey(node int) string { return d.keys.Claim(d.run, snapshot.NodeKey(node)) }
+func (d *duty) claimKey(node grapnel.NodeKey) string { return d.keys.Claim(d.run, node) }
 
 // fold folds events. Those that come too late change nothing, but are marked as
 // folded all the same.

@@ -40,9 +40,9 @@ func (d *duty) expire(h *snapshot.Head, c *snapshot.Change, deletes *[]string) (
 		expired = true
 		spare := func() error { d.spared[i] = true; return nil }
 		if live == nil {
-			d.require(c, store.Absent(d.claimKey(i)), spare)
+			d.require(c, store.Absent(d.claimKey(h.State.Key(i))), spare)
 			if cover.Fence != 0 {
-				d.require(c, store.CreateIsNot(d.claimKey(cover.Node), grapnel.Revision(cover.Fence)), spare)
+				d.require(c, store.CreateIsNot(d.claimKey(h.State.Key(cover.Node)), grapnel.Revision(cover.Fence)), spare)
 			}
 			continue
 		}
@@ -62,15 +62,15 @@ func (d *duty) expiryEvent(h *snapshot.Head, i int, live *claimed, kind string) 
 	if kind != workflow.KindStartToClose {
 		return workflow.NodeExpired{Node: i, Kind: kind, Now: d.now}
 	}
-	n, p := &h.State.Nodes[i], &h.Def().Nodes[i].Policy
+	n, p := &h.State.Nodes[i], &h.Node(i).Policy
 	attempt, failures := n.Attempt(), 0
 	if n.Trouble != nil {
 		failures = n.Trouble.Failures
 	}
 	return workflow.AttemptFailed{
-		Node: i, Fence: live.fence, Attempt: attempt, Started: attemptStart(n, live, i), Now: d.now,
+		Node: i, Fence: live.fence, Attempt: attempt, Started: attemptStart(n, live, h.State.Key(i)), Now: d.now,
 		Failure: workflow.Failure{
-			Kind: kind, Message: fmt.Sprintf("attempt %d of %s is over its limit of %v", attempt, h.Def().Nodes[i].Name, p.StartToClose),
+			Kind: kind, Message: fmt.Sprintf("attempt %d of %s is over its limit of %v", attempt, h.State.Name(i), p.StartToClose),
 		},
 		RetryAt: max(d.now, h.State.Clock).Add(p.Retry.Delay(failures+1, d.random())),
 	}
@@ -83,9 +83,13 @@ type stop struct {
 }
 
 func stopOf(h *snapshot.Head, c *claimed, kind, reason string) stop {
-	return stop{worker: c.worker, m: &pb.Stop{
-		Run: string(h.Run), Node: uint32(c.node), Fence: int64(c.fence), Kind: kind, Reason: reason,
-	}}
+	m := &pb.Stop{Run: string(h.Run), Fence: int64(c.fence), Kind: kind, Reason: reason}
+	if node, items, ok := workflow.ParseKey(c.node); ok && len(items) == 0 {
+		m.Node = uint32(node)
+	} else {
+		m.Key = string(c.node)
+	}
+	return stop{worker: c.worker, m: m}
 }
 
 // sendStops tells workers of claims that a commit deleted which was neither
@@ -95,13 +99,14 @@ func (l *loop) sendStops(r *run, h *snapshot.Head) {
 		if c.worker == "" || concluded(h.State, &c) {
 			continue
 		}
-		if node, ok := h.State.Holder(c.node, c.fence); ok && h.State.Ready(node) {
+		by, known := h.State.Slot(c.node)
+		if slot, ok := h.State.Holder(by, c.fence); known && ok && h.State.Ready(slot) {
 			continue // given back
 		}
 		kind, reason := workflow.KindCancelled, "the run does not need it any more"
 		if cause := h.State.Cause; cause != nil {
 			reason = cause.Message
-			if cause.Node < 0 || cause.Node == c.node {
+			if cause.Node < 0 || known && cause.Node == by {
 				kind = cause.Kind
 			}
 		}
@@ -116,8 +121,9 @@ func (l *loop) sendStops(r *run, h *snapshot.Head) {
 // told, which is of no harm if it knows. Another node with the same fence says
 // nothing: claims made in one request share it.
 func concluded(s *workflow.State, c *claimed) bool {
-	if c.node >= len(s.Nodes) || s.Nodes[c.node].Fence != c.fence {
+	slot, ok := s.Slot(c.node)
+	if !ok || s.Nodes[slot].Fence != c.fence {
 		return false
 	}
-	return s.Cause == nil || s.Nodes[c.node].Status != grapnel.NodeCompleted
+	return s.Cause == nil || s.Nodes[slot].Status != grapnel.NodeCompleted
 }

@@ -12,18 +12,24 @@ import (
 
 // loss is a claim that vanished without its head being written.
 type loss struct {
-	key    int // the node of the claim's key
+	key    grapnel.NodeKey // the node of the claim's key
 	fence  grapnel.Fence
 	worker grapnel.WorkerID
 	at     grapnel.Revision // when it vanished
 
-	// node is what the claim was the right to when it vanished; it means nothing
-	// before known is set.
+	// node is the slot of what the claim was the right to when it vanished; it
+	// means nothing before known is set.
 	node  int
 	known bool
-	// cover is what covered that node besides, or nothing: if that claim was
-	// there still, the one that vanished was the right to nothing.
-	cover workflow.Cover
+	// cover names the claim that covered that node besides, if its fence is not
+	// zero: if it was there still, the one that vanished was the right to nothing.
+	cover cover
+}
+
+// cover names a claim by the node of its key and its fence.
+type cover struct {
+	key   grapnel.NodeKey
+	fence grapnel.Fence
 }
 
 // find finds out what the claim was the right to, by the head as of the loss. Ok
@@ -32,19 +38,31 @@ func (lo *loss) find(h *snapshot.Head) (ok bool) {
 	if grapnel.Revision(lo.fence) < h.Instance || h.State.Status != grapnel.RunRunning || h.State.Cause != nil {
 		return false
 	}
-	lo.node, lo.known = h.State.Holder(lo.key, lo.fence)
+	lo.hold(h)
 	if lo.known {
-		if c := h.State.Nodes[lo.node].Cover; c != (workflow.Cover{Node: lo.key, Fence: lo.fence}) {
-			lo.cover = c
+		if c := h.State.Nodes[lo.node].Cover; c.Fence != 0 {
+			if by := (cover{h.State.Key(c.Node), c.Fence}); by != (cover{lo.key, lo.fence}) {
+				lo.cover = by
+			}
 		}
 	}
 	return lo.known
 }
 
+// hold finds out what the claim was the right to.
+func (lo *loss) hold(h *snapshot.Head) {
+	by, ok := h.State.Slot(lo.key)
+	if !ok {
+		lo.known = false
+		return
+	}
+	lo.node, lo.known = h.State.Holder(by, lo.fence)
+}
+
 // due reports whether the loss has to be counted still.
 func (lo *loss) due(h *snapshot.Head) bool {
 	if mutation.On(mutation.LossOfLaterHead) {
-		lo.node, lo.known = h.State.Holder(lo.key, lo.fence)
+		lo.hold(h)
 	}
 	if !lo.known || grapnel.Revision(lo.fence) < h.Instance {
 		return false
@@ -70,7 +88,7 @@ func (l *loop) lose(r *run, lo loss) {
 // may vanish at once, so it remembers the head it decoded last.
 func (l *loop) find(r *run, lo *loss, head store.KV) bool {
 	if l.view.lostOf == nil || l.view.lostOf.Run != r.id || l.view.lostOf.Mod != head.Mod {
-		h, err := snapshot.DecodeHead(head)
+		h, err := l.runs.Decode(l.ctx, head)
 		if err != nil {
 			return false // the run is left alone
 		}
@@ -79,15 +97,15 @@ func (l *loop) find(r *run, lo *loss, head store.KV) bool {
 	if !lo.find(l.view.lostOf) {
 		return false
 	}
-	if lo.cover.Fence == 0 {
+	if lo.cover.fence == 0 {
 		return true
 	}
-	if c := r.claims[lo.cover.Node]; c != nil && c.fence == lo.cover.Fence {
+	if c := r.claims[lo.cover.key]; c != nil && c.fence == lo.cover.fence {
 		return false
 	}
 	// It may have gone with this one, or, in history that is replayed, after it.
 	return !slices.ContainsFunc(r.losses, func(o loss) bool {
-		return o.key == lo.cover.Node && o.fence == lo.cover.Fence && o.at >= lo.at
+		return o.key == lo.cover.key && o.fence == lo.cover.fence && o.at >= lo.at
 	})
 }
 
@@ -107,7 +125,7 @@ func (l *loop) findLosses(r *run, was store.KV) {
 // uncover forgets the losses of claims on nodes that a claim covered which has
 // vanished only now.
 func (l *loop) uncover(r *run, c claimed) {
-	by := workflow.Cover{Node: c.node, Fence: c.fence}
+	by := cover{c.node, c.fence}
 	r.losses = slices.DeleteFunc(r.losses, func(lo loss) bool { return lo.cover == by })
 	l.tidyLosses(r)
 }
@@ -162,13 +180,13 @@ func (r *run) lostNodes(h *snapshot.Head) map[int]bool {
 
 // countable reports whether a loss waits to be counted.
 func (r *run) countable(h *snapshot.Head) bool {
-	return slices.ContainsFunc(r.losses, func(lo loss) bool { return lo.due(h) && !r.claimedAgain(lo) })
+	return slices.ContainsFunc(r.losses, func(lo loss) bool { return lo.due(h) && !r.claimedAgain(h, lo) })
 }
 
 // claimedAgain: a loss is counted whether or not its node is claimed again, by a
 // worker that took an old offer or looked for itself.
-func (r *run) claimedAgain(lo loss) bool {
-	return mutation.On(mutation.LossWaitsForClaim) && (r.claims[lo.key] != nil || r.claims[lo.node] != nil)
+func (r *run) claimedAgain(h *snapshot.Head, lo loss) bool {
+	return mutation.On(mutation.LossWaitsForClaim) && (r.claims[lo.key] != nil || r.claims.of(h.State, lo.node) != nil)
 }
 
 // count counts losses, those of a node in the order in which they happened. That

@@ -15,14 +15,16 @@ import (
 // offered and waits to be claimed.
 type item struct {
 	run      *run
-	node     int
+	slot     int // of the node in the run
+	node     int // in the definition
 	priority int
 	since    workflow.Moment // when the node became available
+	cover    workflow.Cover
 	offer    *pb.Offer
 	def      *workflow.Definition
 
-	class *class
-	slot  int // in the class, plus one; zero is none
+	class  *class
+	queued int // place in the class, plus one; zero is none
 	// rank orders items: the time at which the node became available plus an
 	// ageing interval for each step of priority. It does not change while the
 	// node waits, and yet those that wait get ahead of those that come later.
@@ -33,23 +35,25 @@ type item struct {
 	until workflow.Moment
 }
 
-func newItem(r *run, h *snapshot.Head, node int) *item {
-	n := &h.State.Nodes[node]
-	return &item{
-		run: r, node: node, priority: h.NodePriority(node), since: n.Available, def: h.Def(),
-		offer: &pb.Offer{
-			Run: string(h.Run), Instance: int64(h.Instance), Node: uint32(node), Definition: h.Definition,
-			CoverFence: int64(n.Cover.Fence), CoverNode: uint32(n.Cover.Node), Attempt: uint32(n.Attempt()),
-		},
+func newItem(r *run, h *snapshot.Head, slot int) *item {
+	n := &h.State.Nodes[slot]
+	o := &pb.Offer{
+		Run: string(h.Run), Instance: int64(h.Instance), Definition: h.Definition,
+		CoverFence: int64(n.Cover.Fence), Attempt: uint32(n.Attempt()),
 	}
+	o.Node, o.Key = h.KeyForMessage(slot)
+	if n.Cover.Fence != 0 {
+		o.CoverNode, o.CoverKey = h.KeyForMessage(n.Cover.Node)
+	}
+	return &item{run: r, slot: slot, node: int(o.Node), priority: h.NodePriority(slot), since: n.Available, cover: n.Cover, def: h.Def(), offer: o}
 }
 
 // stands reports whether the item would be made of the head as it was.
 func (it *item) stands(h *snapshot.Head) bool {
-	n, o := &h.State.Nodes[it.node], it.offer
+	n, o := &h.State.Nodes[it.slot], it.offer
 	return o.Instance == int64(h.Instance) && o.Attempt == uint32(n.Attempt()) &&
-		o.CoverFence == int64(n.Cover.Fence) && o.CoverNode == uint32(n.Cover.Node) && it.since == n.Available &&
-		(it.def == h.Def() || it.class.key == classKey(h.Def(), it.node) && it.priority == h.NodePriority(it.node))
+		it.cover == n.Cover && it.since == n.Available &&
+		(it.def == h.Def() || it.class.key == classKey(h.Def(), it.node) && it.priority == h.NodePriority(it.slot))
 }
 
 // class is the items that call for the same kind of worker.
@@ -87,8 +91,11 @@ func newQueue(ageing time.Duration) queue {
 // classKey names all that [snapshot.Profile.Lacks] looks at.
 func classKey(def *workflow.Definition, node int) string {
 	n := &def.Nodes[node]
-	if n.Kind == workflow.KindInline {
+	switch n.Kind {
+	case workflow.KindInline:
 		return fmt.Sprintf("%s\x00%d\x00%s", def.Queue(node), n.Kind, def.Hash())
+	case workflow.KindExpr, workflow.KindSwitch, workflow.KindMap:
+		return fmt.Sprintf("%s\x00%d\x00%s", def.Queue(node), n.Kind, n.Task)
 	}
 	return fmt.Sprintf("%s\x00%d\x00%s\x00%s\x00%s", def.Queue(node), n.Kind, n.Task, n.Policy.Version, strings.Join(n.Policy.Tags, "\x00"))
 }
@@ -100,7 +107,7 @@ func (q *queue) add(it *item) {
 	if c == nil {
 		c = &class{key: key, items: heap[*item]{
 			before: func(a, b *item) bool { return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.seq, b.seq)) < 0 },
-			moved:  func(it *item, slot int) { it.slot = slot + 1 },
+			moved:  func(it *item, place int) { it.queued = place + 1 },
 		}}
 		q.classes[key] = c
 	}
@@ -118,8 +125,8 @@ func (q *queue) push(it *item) {
 
 // remove takes out an item that is not available any more.
 func (q *queue) remove(it *item) {
-	if it.slot > 0 {
-		it.class.items.remove(it.slot - 1)
+	if it.queued > 0 {
+		it.class.items.remove(it.queued - 1)
 		if len(it.class.items.all) == 0 {
 			delete(q.classes, it.class.key)
 		}
@@ -169,20 +176,20 @@ func (q *queue) requeue(it *item) {
 	q.push(it)
 }
 
-// setItems makes exactly these nodes, ascending, the run's available ones.
-// Offers of nodes that were so before stand.
-func (l *loop) setItems(r *run, h *snapshot.Head, nodes []int) {
+// setItems makes the nodes at exactly these slots, ascending, the run's
+// available ones. Offers of nodes that were so before stand.
+func (l *loop) setItems(r *run, h *snapshot.Head, slots []int) {
 	old := r.items
-	if len(old)+len(nodes) == 0 {
+	if len(old)+len(slots) == 0 {
 		return
 	}
-	items := make([]*item, 0, len(nodes))
-	for _, node := range nodes {
-		for len(old) > 0 && old[0].node < node {
+	items := make([]*item, 0, len(slots))
+	for _, slot := range slots {
+		for len(old) > 0 && old[0].slot < slot {
 			l.queue.remove(old[0])
 			old = old[1:]
 		}
-		if len(old) > 0 && old[0].node == node {
+		if len(old) > 0 && old[0].slot == slot {
 			was := old[0]
 			old = old[1:]
 			if was.stands(h) {
@@ -191,7 +198,7 @@ func (l *loop) setItems(r *run, h *snapshot.Head, nodes []int) {
 			}
 			l.queue.remove(was)
 		}
-		it := newItem(r, h, node)
+		it := newItem(r, h, slot)
 		l.queue.add(it)
 		items = append(items, it)
 	}

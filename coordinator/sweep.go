@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/grapnel-dev/grapnel"
-	"github.com/grapnel-dev/grapnel/snapshot"
 	"github.com/grapnel-dev/grapnel/store"
 )
 
@@ -25,7 +24,7 @@ type swept struct {
 // revisions are the revisions of a run's keys.
 type revisions struct {
 	head   grapnel.Revision
-	claims map[int]grapnel.Revision
+	claims map[grapnel.NodeKey]grapnel.Revision
 	mail   map[string]grapnel.Revision
 }
 
@@ -105,14 +104,14 @@ func (sw *swept) add(keys store.Keys, kv store.KV) {
 	}
 	r := sw.runs[k.Run]
 	if r == nil {
-		r = &revisions{claims: map[int]grapnel.Revision{}, mail: map[string]grapnel.Revision{}}
+		r = &revisions{claims: map[grapnel.NodeKey]grapnel.Revision{}, mail: map[string]grapnel.Revision{}}
 		sw.runs[k.Run] = r
 	}
 	switch k.Kind {
 	case "head":
 		r.head = kv.Mod
 	case "claim":
-		if node, ok := snapshot.NodeIndex(grapnel.NodeKey(k.ID)); ok {
+		if node, ok := claimNode(k.ID); ok {
 			r.claims[node] = kv.Mod
 		}
 	case "event":

@@ -44,7 +44,7 @@ type run struct {
 	head    store.KV        // Mod is zero if there is none
 	ended   workflow.Moment // when the run ended, or zero; then the head's value is dropped
 	decoded *snapshot.Head  // the same, if it was decoded lately; see [loop.decode]
-	claims  claims          // by node of the claim's key
+	claims  claims          // by the node key of the claim's key
 	fences  snapshot.Claims // the same, for [snapshot.Claims.Covered]
 	mail    []mail          // unfolded events
 	losses  []loss          // not known to be counted
@@ -64,7 +64,7 @@ type run struct {
 
 // claimed is a live claim.
 type claimed struct {
-	node     int // of its key
+	node     grapnel.NodeKey // of its key
 	fence    grapnel.Fence
 	mod      grapnel.Revision
 	worker   grapnel.WorkerID
@@ -107,7 +107,7 @@ func (l *loop) forget(r *run) {
 	delete(l.shards[r.shard].runs, r.id)
 }
 
-func (l *loop) decodeClaim(kv store.KV, node int) claimed {
+func (l *loop) decodeClaim(kv store.KV, node grapnel.NodeKey) claimed {
 	c := claimed{node: node, fence: grapnel.Fence(kv.Create), mod: kv.Mod, started: l.clock.now()}
 	m := &pb.Claim{}
 	if err := proto.Unmarshal(kv.Value, m); err != nil {
@@ -138,7 +138,7 @@ func (l *loop) putClaim(r *run, c claimed) {
 	}
 }
 
-func (l *loop) removeClaim(r *run, node int) {
+func (l *loop) removeClaim(r *run, node grapnel.NodeKey) {
 	c := r.claims[node]
 	if c == nil {
 		return
@@ -171,26 +171,45 @@ func (r *run) removeMail(key string) {
 
 // claims are live claims by the nodes of their keys. The claims themselves are
 // not modified.
-type claims map[int]*claimed
+type claims map[grapnel.NodeKey]*claimed
 
-// covering returns the live claim that covers a node, or nil.
-func (cs claims) covering(s *workflow.State, node int) *claimed {
-	if c := cs[node]; c != nil {
+// covering returns the live claim that covers the node at a slot, or nil.
+func (cs claims) covering(s *workflow.State, slot int) *claimed {
+	if len(cs) == 0 {
+		return nil
+	}
+	if c := cs.of(s, slot); c != nil {
 		return c
 	}
-	if cover := s.Nodes[node].Cover; cover.Fence != 0 {
-		if c := cs[cover.Node]; c != nil && c.fence == cover.Fence {
+	if cover := s.Nodes[slot].Cover; cover.Fence != 0 {
+		if c := cs.of(s, cover.Node); c != nil && c.fence == cover.Fence {
 			return c
 		}
 	}
 	return nil
 }
 
-// started returns when the attempts began of the nodes that claims were made for.
-func (cs claims) started() map[int]workflow.Moment {
+// of returns the claim on the node at a slot, or nil.
+func (cs claims) of(s *workflow.State, slot int) *claimed {
+	var room [32]byte // so that the key takes no memory of its own
+	return cs[grapnel.NodeKey(s.AppendKey(room[:0], slot))]
+}
+
+// claimNode returns the node that a claim's key names. Ok is false for what is
+// the key of no node.
+func claimNode(id string) (node grapnel.NodeKey, ok bool) {
+	_, _, ok = workflow.ParseKey(grapnel.NodeKey(id))
+	return grapnel.NodeKey(id), ok
+}
+
+// started returns, by slot, when the attempts began of the nodes that claims were
+// made for.
+func (cs claims) started(s *workflow.State) map[int]workflow.Moment {
 	starts := make(map[int]workflow.Moment, len(cs))
 	for node, c := range cs {
-		starts[node] = c.started
+		if slot, ok := s.Slot(node); ok {
+			starts[slot] = c.started
+		}
 	}
 	return starts
 }

@@ -30,7 +30,8 @@ type Record struct {
 	Output json.RawMessage `json:"output,omitempty"`
 	// Cause is why the run did not complete.
 	Cause *Failure `json:"cause,omitempty"`
-	// Nodes are those of the definition, in its order.
+	// Nodes are those of the definition, in its order, each map followed by those
+	// of its items.
 	Nodes []Node `json:"nodes,omitempty"`
 }
 
@@ -42,7 +43,7 @@ func (r *Record) Key() string { return fmt.Sprintf("%d.%d.%s", r.Instance, r.Gen
 type Node struct {
 	Name string          `json:"name"`
 	Key  grapnel.NodeKey `json:"key"`
-	// Status is "completed", "failed" or "cancelled".
+	// Status is "completed", "failed", "cancelled" or "skipped".
 	Status string `json:"status"`
 	// Attempts is the number of the last attempt; a node that was never started
 	// has 1 too. Losses is how many claims of it were lost.

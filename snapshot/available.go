@@ -12,20 +12,29 @@ import (
 	"github.com/grapnel-dev/grapnel/workflow"
 )
 
-// Claims are the fences of a run's claim keys, by node.
-type Claims map[int]grapnel.Fence
+// Claims are the fences of a run's claim keys, by the keys of nodes.
+type Claims map[grapnel.NodeKey]grapnel.Fence
 
-// Covered reports whether a live claim covers node i: its own, or that of the
-// node it was chained to.
+// Covered reports whether a live claim covers the node at slot i: its own, or
+// that of the node it was chained to.
 func (c Claims) Covered(s *workflow.State, i int) bool {
-	if _, ok := c[i]; ok {
+	if len(c) == 0 {
+		return false
+	}
+	if c.of(s, i) != 0 {
 		return true
 	}
 	cover := s.Nodes[i].Cover
-	return cover.Fence != 0 && c[cover.Node] == cover.Fence
+	return cover.Fence != 0 && c.of(s, cover.Node) == cover.Fence
 }
 
-// Available returns the nodes that can be claimed at now, in order: the graph
+// of returns the fence of the claim on the node at a slot, or zero.
+func (c Claims) of(s *workflow.State, slot int) grapnel.Fence {
+	var room [32]byte // so that the key takes no memory of its own
+	return c[grapnel.NodeKey(s.AppendKey(room[:0], slot))]
+}
+
+// Available returns the slots of the nodes that can be claimed at now, in order: the graph
 // has them ready, their not-before time has passed, and no live claim covers
 // them.
 func (h *Head) Available(now workflow.Moment, claims Claims) []int {
@@ -44,7 +53,7 @@ func (h *Head) Available(now workflow.Moment, claims Claims) []int {
 // Candidate is an available node.
 type Candidate struct {
 	Head     *Head
-	Node     int
+	Node     int             // its slot
 	Priority int             // 1 (first) to 5
 	Since    workflow.Moment // when the node became available
 }
@@ -59,7 +68,7 @@ func (r *Runs) FindAvailable(ctx context.Context, shards []store.Shard, worker *
 	for _, shard := range shards {
 		err := r.scan(ctx, shard, func(h *Head, claims Claims) {
 			for _, i := range h.Available(now, claims) {
-				if worker == nil || worker.Lacks(h.Def(), i) == "" {
+				if worker == nil || worker.Lacks(h.Def(), h.State.NodeOf(i)) == "" {
 					found = append(found, Candidate{Head: h, Node: i, Priority: h.NodePriority(i), Since: h.State.Nodes[i].Available})
 				}
 			}
@@ -95,9 +104,7 @@ func (r *Runs) scan(ctx context.Context, shard store.Shard, visit func(h *Head, 
 			}
 			switch k.Kind { // "claim" sorts before "head"
 			case "claim":
-				if i, ok := NodeIndex(grapnel.NodeKey(k.ID)); ok {
-					claims[i] = grapnel.Fence(kv.Create)
-				}
+				claims[grapnel.NodeKey(k.ID)] = grapnel.Fence(kv.Create)
 			case "head":
 				if err := r.scanHead(ctx, kv, claims, visit); err != nil {
 					return err

@@ -24,6 +24,9 @@ func (h *Head) Encode() ([]byte, error) {
 		Clock: int64(s.Clock), Started: int64(s.Started), Deadline: int64(s.Deadline), Ended: int64(s.Ended),
 		Cause: failureToPB(s.Cause), NodeCount: uint32(len(s.Nodes)),
 	}
+	for _, e := range s.Expansions {
+		m.Expansions = append(m.Expansions, uint32(e.Holder), uint32(e.Items))
+	}
 	for i := range s.Nodes {
 		if n := nodeToPB(i, &s.Nodes[i], s.Started); n != nil {
 			m.Nodes = append(m.Nodes, n)
@@ -49,8 +52,8 @@ func DecodeHead(kv store.KV) (*Head, error) {
 	if err := proto.Unmarshal(kv.Value[summarySize:], m); err != nil {
 		return nil, fmt.Errorf("%w: key %q at revision %d: %w", grapnel.ErrCorrupt, kv.Key, kv.Mod, err)
 	}
-	if m.NodeCount > workflow.MaxNodes {
-		return nil, fmt.Errorf("%w: key %q at revision %d: %d nodes", grapnel.ErrCorrupt, kv.Key, kv.Mod, m.NodeCount)
+	if m.NodeCount > workflow.MaxSlots || len(m.Expansions)%2 != 0 {
+		return nil, fmt.Errorf("%w: key %q at revision %d: %d nodes, %d numbers for expansions", grapnel.ErrCorrupt, kv.Key, kv.Mod, m.NodeCount, len(m.Expansions))
 	}
 	s := &workflow.State{
 		Status: grapnel.RunStatus(kv.Value[1]), Generation: int(m.Generation),
@@ -58,13 +61,16 @@ func DecodeHead(kv store.KV) (*Head, error) {
 		Deadline: workflow.Moment(m.Deadline), Ended: workflow.Moment(m.Ended),
 		Cause: failureFromPB(m.Cause), Nodes: make([]workflow.NodeState, m.NodeCount),
 	}
+	for i := 0; i < len(m.Expansions); i += 2 {
+		s.Expansions = append(s.Expansions, workflow.Expansion{Holder: int(m.Expansions[i]), Items: int(m.Expansions[i+1])})
+	}
 	last := -1
 	for _, n := range m.Nodes {
 		i := int(n.Index)
 		if i <= last || i >= len(s.Nodes) {
 			return nil, fmt.Errorf("%w: key %q at revision %d: node %d is out of order or range", grapnel.ErrCorrupt, kv.Key, kv.Mod, i)
 		}
-		if n.Status > uint32(grapnel.NodeCancelled) {
+		if n.Status > uint32(grapnel.NodeSkipped) {
 			return nil, fmt.Errorf("%w: key %q at revision %d: node %d has status %d", grapnel.ErrCorrupt, kv.Key, kv.Mod, i, n.Status)
 		}
 		last = i
@@ -116,11 +122,11 @@ const (
 
 // nodeToPB returns nil for a node that is as it was at the run's start.
 func nodeToPB(i int, n *workflow.NodeState, start workflow.Moment) *pb.Node {
-	if n.Status == grapnel.NodePending && n.Fence == 0 && n.Since == 0 && n.Trouble == nil && len(n.Unknown) == 0 {
+	if n.Status == grapnel.NodePending && n.Choice == 0 && n.Fence == 0 && n.Since == 0 && n.Trouble == nil && len(n.Unknown) == 0 {
 		return nil
 	}
 	m := &pb.Node{
-		Index: uint32(i), Status: uint32(n.Status), Recorded: n.Recorded, Output: n.Output, Fence: int64(n.Fence),
+		Index: uint32(i), Status: uint32(n.Status), Choice: uint32(n.Choice), Recorded: n.Recorded, Output: n.Output, Fence: int64(n.Fence),
 		Available: offset(n.Available, start), Since: offset(n.Since, start),
 		Started: offset(n.Started, start), Finished: offset(n.Finished, start),
 		CoverFence: int64(n.Cover.Fence), CoverNode: uint32(n.Cover.Node),
@@ -137,7 +143,7 @@ func nodeToPB(i int, n *workflow.NodeState, start workflow.Moment) *pb.Node {
 
 func nodeFromPB(n *workflow.NodeState, m *pb.Node, start workflow.Moment) {
 	*n = workflow.NodeState{
-		Status: grapnel.NodeStatus(m.Status), Recorded: m.Recorded, Output: m.Output, Fence: grapnel.Fence(m.Fence),
+		Status: grapnel.NodeStatus(m.Status), Choice: int(m.Choice), Recorded: m.Recorded, Output: m.Output, Fence: grapnel.Fence(m.Fence),
 		Available: moment(m.Available, start), Since: moment(m.Since, start),
 		Started: moment(m.Started, start), Finished: moment(m.Finished, start),
 		Cover:   workflow.Cover{Node: int(m.CoverNode), Fence: grapnel.Fence(m.CoverFence)},

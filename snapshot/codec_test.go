@@ -61,6 +61,20 @@ var goldens = map[string]golden{
 			return append(append(summary, '\n'), messageText(t, value[16:], &pb.Head{})...)
 		},
 	},
+	"head-scopes": {
+		make: func(t *testing.T) []byte { return encodeHead(t, scopedHead(t)) },
+		reread: func(t *testing.T, old []byte) []byte {
+			h, err := snapshot.DecodeHead(store.KV{Value: old})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := h.Bind(scopedDefinition(t)); err != nil {
+				t.Fatal(err)
+			}
+			return encodeHead(t, h)
+		},
+		text: func(t *testing.T, value []byte) []byte { return messageText(t, value[16:], &pb.Head{}) },
+	},
 	"definition-v1": {
 		make: func(t *testing.T) []byte { return encodeDefinition(t, fullDefinition(t)) },
 		reread: func(t *testing.T, old []byte) []byte {
@@ -108,6 +122,26 @@ var goldens = map[string]golden{
 		Offers: []*pb.Offer{{Run: "r/1", Instance: 41, Node: 7, Definition: "abc", CoverFence: 50, CoverNode: 6, Attempt: 3}, {Run: "s"}},
 		Stops:  []*pb.Stop{{Run: "r/1", Node: 7, Fence: 51, Kind: workflow.KindCancelled, Reason: "asked to"}},
 	}),
+	"message-keys": message(&pb.Message{
+		Clock:  int64(start),
+		Offers: []*pb.Offer{{Run: "r/1", Instance: 41, Node: 7, Key: "7.3", Definition: "abc", CoverFence: 50, CoverNode: 6, CoverKey: "6.3", Attempt: 1}},
+		Stops:  []*pb.Stop{{Run: "r/1", Key: "7.3", Fence: 51, Kind: workflow.KindCancelled}},
+	}),
+	"worker-languages": {
+		make: func(t *testing.T) []byte {
+			p := fullProfile()
+			p.Languages = []string{"cel"}
+			return marshal(t, p.Message())
+		},
+		reread: func(t *testing.T, old []byte) []byte {
+			p, err := snapshot.DecodeProfile(store.KV{Value: old})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return marshal(t, p.Message())
+		},
+		text: func(t *testing.T, value []byte) []byte { return messageText(t, value, &pb.Worker{}) },
+	},
 	"event":       message(&pb.RunEvent{Kind: snapshot.EventCancel, Reason: "no longer wanted", Instance: 41}),
 	"tombstone":   message(&pb.Tombstone{StartOperation: "op", Instance: 41}),
 	"coordinator": message(&pb.Coordinator{Id: "c.1", Host: "host", Pid: 7, Started: int64(start)}),
@@ -227,8 +261,9 @@ func TestBytesThatDoNotDecodeAreCorrupt(t *testing.T) {
 		"status 7":                     {summary(1, 7), grapnel.ErrCorrupt},
 		"a message cut short":          {good[:len(good)-1], grapnel.ErrCorrupt},
 		"no message":                   {append(bytes.Clone(good[:16]), 0xff), grapnel.ErrCorrupt},
-		"more nodes than can be":       {head(func(m *pb.Head) { m.NodeCount = workflow.MaxNodes + 1 }), grapnel.ErrCorrupt},
+		"more nodes than can be":       {head(func(m *pb.Head) { m.NodeCount = workflow.MaxSlots + 1 }), grapnel.ErrCorrupt},
 		"fewer nodes than it has":      {head(func(m *pb.Head) { m.NodeCount = 1 }), grapnel.ErrCorrupt},
+		"half an expansion":            {head(func(m *pb.Head) { m.Expansions = []uint32{1} }), grapnel.ErrCorrupt},
 		"nodes out of order":           {head(func(m *pb.Head) { m.Nodes[0], m.Nodes[1] = m.Nodes[1], m.Nodes[0] }), grapnel.ErrCorrupt},
 		"a node twice":                 {head(func(m *pb.Head) { m.Nodes[1].Index = m.Nodes[0].Index }), grapnel.ErrCorrupt},
 		"a status of more than a byte": {head(func(m *pb.Head) { m.Nodes[0].Status = 256 }), grapnel.ErrCorrupt},
@@ -461,6 +496,56 @@ func fullHead() *snapshot.Head {
 	}
 }
 
+// scopedHead is a run of scopedDefinition with two items: the first has taken a
+// branch and ended, the second is under way.
+func scopedHead(t testing.TB) *snapshot.Head {
+	t.Helper()
+	def := scopedDefinition(t)
+	h := &snapshot.Head{
+		Run: "r", Workflow: "scoped", Definition: def.Hash(), StartOperation: "op", Queue: "default", Priority: 3, Input: []byte("null"),
+		State: workflow.NewState(def, start),
+	}
+	if err := h.Bind(def); err != nil {
+		t.Fatal(err)
+	}
+	for _, ev := range []workflow.Event{
+		workflow.NodeCompleted{Node: 0, Fence: 51, Started: start + 1, Now: start + 2, Output: []byte("[1,2]")},
+		workflow.MapExpanded{Node: 1, Fence: 51, Started: start + 2, Now: start + 2, Items: 2},
+		workflow.NodeCompleted{Node: 7, Fence: 52, Started: start + 3, Now: start + 4, Output: []byte(`"big"`)},
+		workflow.SwitchDecided{Node: 8, Fence: 52, Started: start + 4, Now: start + 4, Key: []byte(`"big"`)},
+		workflow.NodeCovered{Node: 9, By: 7, Fence: 52, Now: start + 4},
+		workflow.NodeCompleted{Node: 9, Fence: 52, Started: start + 4, Now: start + 5, Output: []byte("3")},
+		workflow.NodeCompleted{Node: 11, Fence: 53, Started: start + 3, Now: start + 6, Recorded: true},
+	} {
+		if c, err := h.Advance(ev); err != nil || c.Verdict != workflow.Applied {
+			t.Fatalf("%#v: %v, %v", ev, c.Verdict, err)
+		}
+	}
+	return h
+}
+
+// A node of an item is named by its key wherever the head is not at hand.
+func TestKeysOfInstancesInMessages(t *testing.T) {
+	t.Parallel()
+	h := scopedHead(t)
+	for slot, want := range map[int]grapnel.NodeKey{0: "0", 6: "6", 7: "2.0", 9: "4.0", 12: "3.1"} {
+		node, key := h.KeyForMessage(slot)
+		if got := snapshot.MessageKey(node, key); got != want {
+			t.Errorf("slot %d has key %s, want %s", slot, got, want)
+		}
+		if got, ok := h.State.Slot(want); !ok || got != slot {
+			t.Errorf("key %s is slot %d, %v; want %d", want, got, ok, slot)
+		}
+	}
+	claims := snapshot.Claims{"3.1": 60}
+	if got := h.Available(start+100, nil); len(got) != 1 || got[0] != 12 {
+		t.Errorf("available are %v, want the second switch, whose key is in a record", got)
+	}
+	if got := h.Available(start+100, claims); len(got) != 0 {
+		t.Errorf("with a claim on the second switch, available are %v", got)
+	}
+}
+
 func fullProfile() *snapshot.Profile {
 	return &snapshot.Profile{
 		Worker: "w.1", Host: "host", PID: 7, Started: start, Queues: []string{"q", "default"}, Tags: []string{"gpu"}, Slots: 16,
@@ -482,9 +567,12 @@ func drawHead(t *rapid.T) *snapshot.Head {
 		}
 	})
 	maybe := rapid.OneOf(rapid.Just((*workflow.Failure)(nil)), failure)
+	expansion := rapid.Custom(func(t *rapid.T) workflow.Expansion {
+		return workflow.Expansion{Holder: rapid.IntRange(0, 100).Draw(t, "holder"), Items: rapid.IntRange(0, 256).Draw(t, "items")}
+	})
 	node := rapid.Custom(func(t *rapid.T) workflow.NodeState {
 		n := workflow.NodeState{
-			Status: grapnel.NodeStatus(rapid.IntRange(0, 3).Draw(t, "status")), Recorded: rapid.Bool().Draw(t, "recorded"),
+			Status: grapnel.NodeStatus(rapid.IntRange(0, 4).Draw(t, "status")), Choice: rapid.IntRange(0, 300).Draw(t, "choice"), Recorded: rapid.Bool().Draw(t, "recorded"),
 			Output: rapid.SliceOfN(rapid.Byte(), 0, 20).Draw(t, "output"), Fence: fence.Draw(t, "fence"),
 			Available: moment.Draw(t, "available"), Since: start, Started: moment.Draw(t, "started"), Finished: moment.Draw(t, "finished"),
 			Cover: workflow.Cover{Node: rapid.IntRange(0, 5).Draw(t, "cover"), Fence: fence.Draw(t, "cover fence")},
@@ -509,6 +597,7 @@ func drawHead(t *rapid.T) *snapshot.Head {
 			Status: grapnel.RunStatus(rapid.IntRange(1, 6).Draw(t, "status")), Generation: rapid.IntRange(0, 9).Draw(t, "generation"),
 			Clock: moment.Draw(t, "clock"), Started: start, Deadline: moment.Draw(t, "deadline"), Ended: moment.Draw(t, "ended"),
 			Cause: maybe.Draw(t, "cause"), Nodes: rapid.SliceOfN(node, 0, 6).Draw(t, "nodes"),
+			Expansions: rapid.SliceOfN(expansion, 0, 3).Draw(t, "expansions"),
 		},
 	}
 }

@@ -49,6 +49,9 @@ type Head struct {
 // Def returns the definition that the head is bound to, or nil.
 func (h *Head) Def() *workflow.Definition { return h.def }
 
+// Node returns the node of the definition that is at slot i.
+func (h *Head) Node(i int) *workflow.Node { return &h.def.Nodes[h.State.NodeOf(i)] }
+
 // Bind makes the head's state ready for [workflow.Advance]. Errors wrap
 // [grapnel.ErrWrongDefinition] or [grapnel.ErrCorrupt].
 func (h *Head) Bind(def *workflow.Definition) error {
@@ -89,10 +92,10 @@ func (h *Head) Takes(n int) bool {
 	return true
 }
 
-// NodePriority returns the priority, 1 (first) to 5, with which node i is
-// offered.
+// NodePriority returns the priority, 1 (first) to 5, with which the node at slot
+// i is offered.
 func (h *Head) NodePriority(i int) int {
-	if p := h.def.Nodes[i].Policy.Priority; p != 0 {
+	if p := h.Node(i).Policy.Priority; p != 0 {
 		return p
 	}
 	return h.Priority
@@ -110,11 +113,29 @@ func (h *Head) Summary() Summary {
 	}
 }
 
-// NodeKey returns the key of the node with this index in its definition.
+// MessageKey returns the key of the node that a message names: by its index in
+// the definition, or by its key if it is in the body of a map.
+func MessageKey(node uint32, key string) grapnel.NodeKey {
+	if key != "" {
+		return grapnel.NodeKey(key)
+	}
+	return grapnel.NodeKey(strconv.FormatUint(uint64(node), 10))
+}
+
+// KeyForMessage is the inverse of [MessageKey], for the node at a slot.
+func (h *Head) KeyForMessage(slot int) (node uint32, key string) {
+	if slot < len(h.def.Nodes) {
+		return uint32(slot), ""
+	}
+	return uint32(h.State.NodeOf(slot)), string(h.State.Key(slot))
+}
+
+// NodeKey returns the key of a node that is in the body of no map, by its index
+// in the definition. For others see [workflow.State.Key].
 func NodeKey(index int) grapnel.NodeKey { return grapnel.NodeKey(strconv.Itoa(index)) }
 
 // NodeIndex is the inverse of [NodeKey].
 func NodeIndex(key grapnel.NodeKey) (int, bool) {
-	i, err := strconv.Atoi(string(key))
-	return i, err == nil && i >= 0 && strconv.Itoa(i) == string(key)
+	node, items, ok := workflow.ParseKey(key)
+	return node, ok && len(items) == 0
 }

@@ -28,6 +28,8 @@ type Profile struct {
 	// Definitions lists the hashes of the definitions whose inline code the
 	// worker has.
 	Definitions []string
+	// Languages lists the languages whose expressions the worker evaluates.
+	Languages []string
 	// Draining is set when the worker takes no more nodes.
 	Draining bool
 }
@@ -39,11 +41,19 @@ func (p *Profile) Lacks(def *workflow.Definition, i int) string {
 	if q := def.Queue(i); !slices.Contains(p.Queues, q) {
 		return fmt.Sprintf("does not serve queue %s", q)
 	}
-	if n.Kind == workflow.KindInline {
+	switch n.Kind {
+	case workflow.KindInline:
 		if !slices.Contains(p.Definitions, def.Hash()) {
 			return fmt.Sprintf("does not have the inline code of workflow %s (definition %s)", def.Name, def.Hash())
 		}
 		return ""
+	case workflow.KindExpr:
+		if !slices.Contains(p.Languages, n.Task) {
+			return fmt.Sprintf("does not evaluate expressions in %s", n.Task)
+		}
+		return ""
+	case workflow.KindSwitch, workflow.KindMap:
+		return "" // data, which any worker evaluates
 	}
 	versions, ok := p.Tasks[n.Task]
 	if !ok {
@@ -64,7 +74,7 @@ func (p *Profile) Lacks(def *workflow.Definition, i int) string {
 func (p *Profile) Message() *pb.Worker {
 	m := &pb.Worker{
 		Id: string(p.Worker), Host: p.Host, Pid: uint32(p.PID), Started: int64(p.Started), Queues: p.Queues,
-		Tags: p.Tags, Slots: uint32(p.Slots), Definitions: p.Definitions, Draining: p.Draining,
+		Tags: p.Tags, Slots: uint32(p.Slots), Definitions: p.Definitions, Languages: p.Languages, Draining: p.Draining,
 	}
 	for name, versions := range p.Tasks {
 		if len(versions) == 0 {
@@ -89,7 +99,7 @@ func DecodeProfile(kv store.KV) (*Profile, error) {
 	}
 	p := &Profile{
 		Worker: grapnel.WorkerID(m.Id), Host: m.Host, PID: int(m.Pid), Started: workflow.Moment(m.Started), Queues: m.Queues,
-		Tags: m.Tags, Slots: int(m.Slots), Definitions: m.Definitions, Draining: m.Draining, Tasks: map[string][]string{},
+		Tags: m.Tags, Slots: int(m.Slots), Definitions: m.Definitions, Languages: m.Languages, Draining: m.Draining, Tasks: map[string][]string{},
 	}
 	for _, t := range m.Tasks {
 		p.Tasks[t.Name] = append(p.Tasks[t.Name], t.Version)

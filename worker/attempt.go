@@ -11,7 +11,6 @@ import (
 
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/internal/taskctx"
-	"github.com/grapnel-dev/grapnel/snapshot"
 	"github.com/grapnel-dev/grapnel/store"
 	"github.com/grapnel-dev/grapnel/workflow"
 )
@@ -28,6 +27,7 @@ const (
 type result struct {
 	kind    resultKind
 	output  []byte
+	decided decided // of a switch or map
 	failure *workflow.Failure
 	why     error // for nothing and giveBack
 }
@@ -66,14 +66,21 @@ func (t *timeout) failure() *workflow.Failure {
 
 // attempt executes the node once.
 func (e *execution) attempt(log hclog.Logger) result {
-	def := e.head.Def()
-	handler, ok := e.s.w.reg.handler(def, e.node)
+	n := e.head.Node(e.node)
+	handler, ok := e.s.w.reg.handler(e.head.Def(), e.head.State.NodeOf(e.node))
 	if !ok {
-		return result{kind: giveBack, why: fmt.Errorf("%w: task %s is not registered", grapnel.ErrInvalid, def.Nodes[e.node].Task)}
+		return result{kind: giveBack, why: fmt.Errorf("%w: %v %s is not registered", grapnel.ErrInvalid, n.Kind, n.Task)}
 	}
-	in, r := e.input(def.Nodes[e.node].Input)
+	in, r := e.input()
 	if r.kind != 0 {
 		return r
+	}
+	if n.Kind.Holds() {
+		d, err := decide(n.Kind, in)
+		if err != nil {
+			return failed(workflow.FailureOf(err))
+		}
+		return result{kind: outcomeReady, decided: d}
 	}
 	ctx, cancel := context.WithCancelCause(e.claim.Context())
 	defer cancel(context.Canceled)
@@ -97,10 +104,11 @@ func (e *execution) attempt(log hclog.Logger) result {
 }
 
 // input evaluates the node's input. The result's kind is zero if that worked.
-func (e *execution) input(source workflow.Source) ([]byte, result) {
+func (e *execution) input() ([]byte, result) {
+	source := e.head.Node(e.node).Input
 	ctx := e.claim.Context()
 	for pause := (store.Pause{}); ; {
-		values, err := e.s.w.runs.Values(ctx, e.head, source)
+		values, err := e.s.w.runs.InputValues(ctx, e.head, e.node)
 		if err == nil {
 			in, err := source.Eval(values)
 			if err != nil {
@@ -123,29 +131,30 @@ func (e *execution) input(source workflow.Source) ([]byte, result) {
 // deadline returns when the attempt has to be over, and the time-out that passes
 // then; nil if there is none.
 func (e *execution) deadline() (time.Time, *timeout) {
-	n := &e.head.Def().Nodes[e.node]
+	n := e.head.Node(e.node)
+	name := e.head.State.Name(e.node)
 	var at time.Time
 	var which *timeout
 	if d := n.Policy.StartToClose; d > 0 {
-		at, which = e.since.Add(d), &timeout{workflow.KindStartToClose, n.Name, d}
+		at, which = e.since.Add(d), &timeout{workflow.KindStartToClose, name, d}
 	}
 	if d := n.Policy.ScheduleToClose; d > 0 {
 		left := e.head.State.Nodes[e.node].Since.Add(d).Sub(max(e.started, e.head.State.Clock))
 		if t := e.since.Add(left); which == nil || t.Before(at) {
-			at, which = t, &timeout{workflow.KindScheduleToClose, n.Name, d}
+			at, which = t, &timeout{workflow.KindScheduleToClose, name, d}
 		}
 	}
 	return at, which
 }
 
 func (e *execution) info(deadline time.Time, log hclog.Logger, beats *heart) *taskctx.Attempt {
-	h, n := e.head, &e.head.Def().Nodes[e.node]
+	h, n := e.head, e.head.Node(e.node)
 	attempt := h.State.Nodes[e.node].Attempt()
 	return &taskctx.Attempt{
-		Run: h.Run, Instance: h.Instance, Node: snapshot.NodeKey(e.node), NodeName: n.Name,
+		Run: h.Run, Instance: h.Instance, Node: e.key(), NodeName: h.State.Name(e.node),
 		Workflow: h.Workflow, Task: n.Task, Attempt: attempt, Fence: e.claim.Fence(), Worker: e.s.Worker(),
 		Deadline:       deadline,
-		IdempotencyKey: fmt.Sprintf("%s/%d/%d", store.Escape(string(h.Run)), h.Instance, e.node),
+		IdempotencyKey: fmt.Sprintf("%s/%d/%s", store.Escape(string(h.Run)), h.Instance, e.key()),
 		Logger:         log.Named("task").With("attempt", attempt),
 		Heartbeat:      beats.beat,
 	}
@@ -155,7 +164,7 @@ func (e *execution) info(deadline time.Time, log hclog.Logger, beats *heart) *ta
 // until the function returns, and returns where its result comes.
 func (e *execution) call(ctx context.Context, h workflow.Handler, in []byte) <-chan result {
 	results := make(chan result, 1)
-	c := &call{run: e.ref.run, node: snapshot.NodeKey(e.node), task: e.head.Def().Nodes[e.node].Task}
+	c := &call{run: e.ref.run, node: e.key(), task: e.head.Node(e.node).Task}
 	e.s.w.calls.begin(c)
 	e.order.slot.retain()
 	go func() { // joined by wait, unless the function does not return

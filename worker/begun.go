@@ -18,7 +18,18 @@ var errBegunUnknown = errors.New("worker: starts of other attempts not known")
 
 // begun has the starts of attempts under way, by the nodes that were claimed for
 // them. They are in the claims alone, which the end of the run deletes.
-type begun map[int]workflow.Moment
+type begun map[grapnel.NodeKey]workflow.Moment
+
+// in returns the starts by the slots that the nodes have in a head.
+func (b begun) in(h *snapshot.Head) map[int]workflow.Moment {
+	starts := make(map[int]workflow.Moment, len(b))
+	for node, at := range b {
+		if slot, ok := h.State.Slot(node); ok {
+			starts[slot] = at
+		}
+	}
+	return starts
+}
 
 // begun reads the claims of a run. A claim that is made afterwards is not in the
 // result, and then nobody learns when it began.
@@ -26,10 +37,9 @@ func (s *session) begun(run grapnel.RunID) (begun, error) {
 	starts := begun{}
 	err := list(s.Context(), s.w.cfg.Store, s.w.keys.Claims(run), func(kv store.KV) {
 		k, ok := s.w.keys.ParseRun(kv.Key)
-		node, isNode := snapshot.NodeIndex(grapnel.NodeKey(k.ID))
 		m := &pb.Claim{}
-		if ok && isNode && proto.Unmarshal(kv.Value, m) == nil {
-			starts[node] = workflow.Moment(m.Started)
+		if ok && proto.Unmarshal(kv.Value, m) == nil {
+			starts[grapnel.NodeKey(k.ID)] = workflow.Moment(m.Started)
 		}
 	}, nil)
 	if err != nil {

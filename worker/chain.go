@@ -14,10 +14,11 @@ import (
 // of the room in the commit.
 type inlineBudget struct{ records, bytes int }
 
-// evaluateFreed evaluates the inline nodes among those that outcome i has freed,
-// those that become free by that, and so on. What it does not evaluate, for want
-// of the function, of an input that the head does not hold, or of room, is
-// available to everybody like a task.
+// evaluateFreed evaluates what need not be executed among the nodes that outcome
+// i has freed, those that become free by that, and so on: inline functions,
+// expressions, switches and maps. What it does not evaluate, for want of the
+// function, of an input that the head does not hold, or of room, is available to
+// everybody like a task.
 func (ed *edit) evaluateFreed(h *snapshot.Head, i int, o *outcome, freed []int, change *snapshot.Change) error {
 	for len(freed) > 0 {
 		node := freed[0]
@@ -35,42 +36,49 @@ func (ed *edit) evaluateFreed(h *snapshot.Head, i int, o *outcome, freed []int, 
 	return nil
 }
 
-// evaluate evaluates an inline node and applies its outcome under the fence of
-// the one that freed it. The verdict is not [workflow.Applied] if it did not.
+// evaluate evaluates a node in passing and applies what it comes to, under the
+// fence of the outcome that freed it. The verdict is not [workflow.Applied] if it
+// did not.
 func (ed *edit) evaluate(h *snapshot.Head, node int, o *outcome, change *snapshot.Change) (workflow.Changes, error) {
-	def := h.Def()
-	if def.Nodes[node].Kind != workflow.KindInline || !h.State.Ready(node) ||
-		ed.budget.records >= maxInlined || ed.budget.bytes >= maxInlineOutput {
+	n := h.Node(node)
+	if n.Kind == workflow.KindTask || !h.State.Ready(node) || ed.budget.records >= maxInlined || ed.budget.bytes >= maxInlineOutput {
 		return workflow.Changes{}, nil
 	}
-	fn, ok := ed.s.w.reg.inline(def, node)
+	fn, ok := ed.s.w.reg.inPassing(h.Def(), h.State.NodeOf(node))
 	if !ok {
 		return workflow.Changes{}, nil
 	}
-	in, err := def.Nodes[node].Input.Eval(snapshot.InHead(h))
+	in, err := n.Input.Eval(ed.values.At(node))
 	if errors.Is(err, snapshot.ErrNotInHead) {
 		return workflow.Changes{}, nil
 	}
 	var out []byte
-	if err == nil {
-		out, err = fn(in)
-	} else {
+	var d decided
+	switch {
+	case err != nil:
 		err = badInput(err)
+	case n.Kind.Holds():
+		d, err = decide(n.Kind, in)
+	default:
+		out, err = fn(in)
 	}
 	var changes workflow.Changes
-	if err == nil {
+	switch {
+	case err != nil:
+		f := workflow.FailureOf(err)
+		f.Permanent = true
+		changes, err = h.Advance(workflow.AttemptFailed{
+			Node: node, Fence: o.fence(), Attempt: h.State.Nodes[node].Attempt(), Started: o.now, Now: o.now, Failure: *f,
+		})
+	case n.Kind.Holds():
+		changes, err = h.Advance(decision(n.Kind, node, o.fence(), o.now, o.now, d))
+	default:
 		ev := workflow.NodeCompleted{Node: node, Fence: o.fence(), Started: o.now, Now: o.now}
 		ops := ed.s.w.runs.PutOutput(h, node, out, &ev)
 		if changes, err = h.Advance(ev); changes.Verdict == workflow.Applied {
 			change.Ops = append(change.Ops, ops...)
 			ed.count(ops, out)
 		}
-	} else {
-		f := workflow.FailureOf(err)
-		f.Permanent = true
-		changes, err = h.Advance(workflow.AttemptFailed{
-			Node: node, Fence: o.fence(), Attempt: h.State.Nodes[node].Attempt(), Started: o.now, Now: o.now, Failure: *f,
-		})
 	}
 	if err != nil {
 		return changes, fmt.Errorf("%w: %w", errProtocol, err)
@@ -117,7 +125,6 @@ func (ed *edit) chain(h *snapshot.Head, i int, o *outcome) error {
 // outcome. Claims of nodes with a heartbeat time-out have leases of their own,
 // which are made for that node alone.
 func (ed *edit) goesOn(h *snapshot.Head, o *outcome, node int) bool {
-	def := h.Def()
 	return !ed.last && h.State.Ready(node) && h.State.Nodes[node].Available <= h.State.Clock &&
-		def.Nodes[o.by].Policy.Heartbeat == 0 && def.Nodes[node].Policy.Heartbeat == 0 && ed.s.canRun(def, node)
+		h.Node(o.by).Policy.Heartbeat == 0 && h.Node(node).Policy.Heartbeat == 0 && ed.s.canRun(h.Def(), h.State.NodeOf(node))
 }

@@ -28,6 +28,7 @@ type outcome struct {
 	started workflow.Moment
 	now     workflow.Moment
 	output  []byte
+	decided decided           // of a switch or map
 	failure *workflow.Failure // nil for a success
 	random  float64           // decides the jitter of a retry
 	done    chan verdict      // has room for one
@@ -208,7 +209,7 @@ func (c *committer) settled(ed *edit) {
 	}
 	if c.s.alone.isOpen() {
 		for _, node := range ed.freed {
-			if c.head.State.Ready(node) && c.s.canRun(c.head.Def(), node) {
+			if c.head.State.Ready(node) && c.s.canRun(c.head.Def(), c.head.State.NodeOf(node)) {
 				c.s.enqueue(offerOf(c.head, node))
 			}
 		}

@@ -62,6 +62,9 @@ type Config struct {
 	// [DefaultSeek].
 	Seek time.Duration
 
+	// Evaluators evaluate the expressions of nodes, each those of one language.
+	// Nodes with expressions in other languages are left to other workers.
+	Evaluators []workflow.Evaluator
 	// Definitions may be shared with other parts of the process; nil means the
 	// worker's own.
 	Definitions *snapshot.Definitions
@@ -75,7 +78,7 @@ type Config struct {
 
 // fill returns a copy with its defaults, and all that is wrong with it.
 func (c Config) fill() (Config, store.Keys, error) {
-	c.Queues, c.Tags = slices.Clone(c.Queues), slices.Clone(c.Tags)
+	c.Queues, c.Tags, c.Evaluators = slices.Clone(c.Queues), slices.Clone(c.Tags), slices.Clone(c.Evaluators)
 	orDefault(&c.Namespace, DefaultNamespace)
 	orDefault(&c.Slots, DefaultSlots)
 	orDefault(&c.TTL, claim.DefaultTTL)
@@ -116,6 +119,20 @@ func (c *Config) problems() []error {
 	}
 	if c.Seek < 0 {
 		wrong("seek interval %v is negative", c.Seek)
+	}
+	languages := map[string]bool{}
+	for i, e := range c.Evaluators {
+		if e == nil {
+			wrong("evaluator %d is nil", i)
+			continue
+		}
+		if err := grapnel.ValidateName("language", e.Language()); err != nil {
+			errs = append(errs, err)
+		}
+		if languages[e.Language()] {
+			wrong("there are two evaluators of language %s", e.Language())
+		}
+		languages[e.Language()] = true
 	}
 	for _, q := range c.Queues {
 		if err := grapnel.ValidateName("queue", q); err != nil {

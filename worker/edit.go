@@ -27,8 +27,9 @@ type edit struct {
 	// What the last application came to.
 	verdicts []verdict
 	steps    []step
-	freed    []int // nodes that were freed and nobody goes on with
+	freed    []int // slots of nodes that were freed and nobody goes on with
 	budget   inlineBudget
+	values   *workflow.Values // of the head that is being changed
 }
 
 // step is what one outcome adds to an application.
@@ -47,7 +48,7 @@ func newEdit(s *session, batch []*outcome) *edit {
 func (ed *edit) apply(h *snapshot.Head, reads snapshot.Reads) (snapshot.Change, error) {
 	ed.verdicts = make([]verdict, len(ed.batch))
 	ed.steps = make([]step, len(ed.batch))
-	ed.freed, ed.budget = nil, inlineBudget{}
+	ed.freed, ed.budget, ed.values = nil, inlineBudget{}, snapshot.InHead(h)
 	var change snapshot.Change
 	writes := false
 	for i, o := range ed.batch {
@@ -131,9 +132,12 @@ func (ed *edit) advance(h *snapshot.Head, o *outcome, change *snapshot.Change) (
 	before := h.State.Nodes[o.node].Fence
 	var changes workflow.Changes
 	var err error
-	if o.failure != nil {
+	switch kind := h.Node(o.node).Kind; {
+	case o.failure != nil:
 		changes, err = h.Advance(o.failed(h))
-	} else {
+	case kind.Holds():
+		changes, err = h.Advance(decision(kind, o.node, o.fence(), o.started, o.now, o.decided))
+	default:
 		ev := workflow.NodeCompleted{Node: o.node, Fence: o.fence(), Started: o.started, Now: o.now}
 		var ops []store.Op
 		// Placing an output takes room in the head, so only if it counts.
@@ -161,7 +165,7 @@ func (o *outcome) failed(h *snapshot.Head) workflow.AttemptFailed {
 	if n.Trouble != nil {
 		failures = n.Trouble.Failures
 	}
-	delay := h.Def().Nodes[o.node].Policy.Retry.Delay(failures+1, o.random)
+	delay := h.Node(o.node).Policy.Retry.Delay(failures+1, o.random)
 	return workflow.AttemptFailed{
 		Node: o.node, Fence: o.fence(), Attempt: o.e.head.State.Nodes[o.node].Attempt(), Started: o.started, Now: o.now,
 		Failure: *o.failure, RetryAt: max(o.now, h.State.Clock).Add(delay),
@@ -177,7 +181,7 @@ func (ed *edit) endRun(h *snapshot.Head, reads snapshot.Reads, change *snapshot.
 	if h.State.Interrupts() && ed.begun == nil {
 		return false, errBegunUnknown
 	}
-	if _, err := h.Advance(workflow.RunEnded{Now: h.State.Clock, Started: ed.begun}); err != nil {
+	if _, err := h.Advance(workflow.RunEnded{Now: h.State.Clock, Started: ed.begun.in(h)}); err != nil {
 		return false, fmt.Errorf("%w: %w", errProtocol, err)
 	}
 	end := ed.s.w.runs.End(h)

@@ -21,7 +21,8 @@ type offer struct {
 	nodeRef
 	definition string
 	attempt    int
-	cover      workflow.Cover
+	coverNode  grapnel.NodeKey
+	coverFence grapnel.Fence // zero for a node that no claim covered last
 }
 
 // enqueue keeps an offer until a slot is free. It drops what there is no room
@@ -100,12 +101,12 @@ type execution struct {
 	order order // what it began with
 	ref   runRef
 	claim *claim.Claim
-	by    int          // the node whose claim it is
+	by    int          // the slot of the node whose claim it is
 	apart bool         // the claim has a lease of its own
 	log   hclog.Logger // with the run and the fence
 	with  *committer
 
-	node    int
+	node    int             // the slot of the one that is being executed
 	head    *snapshot.Head  // as it was when the node was claimed or covered; not modified
 	started workflow.Moment // when that was, on the shard's clock
 	since   time.Time       // and on the monotonic one
@@ -165,18 +166,19 @@ func (s *session) prepare(o order) (*execution, claim.Target, time.Duration) {
 		log.Warn("offered node not claimed", "node", o.node, "error", err)
 		return nil, claim.Target{}, 0
 	}
-	if o.node < 0 || o.node >= len(def.Nodes) || !s.canRun(def, o.node) {
+	node, _, ok := workflow.ParseKey(o.node)
+	if !ok || node >= len(def.Nodes) || !s.canRun(def, node) {
 		log.Debug("offered node cannot be executed here", "node", o.node)
 		return nil, claim.Target{}, 0
 	}
-	e := &execution{s: s, order: o, ref: o.runRef, by: o.node, node: o.node, log: log, started: s.clock.now(), since: time.Now()}
+	e := &execution{s: s, order: o, ref: o.runRef, log: log, started: s.clock.now(), since: time.Now()}
 	t := claim.Target{
-		Run: o.run, Instance: o.instance, Node: snapshot.NodeKey(o.node), Attempt: o.attempt, Started: int64(e.started),
+		Run: o.run, Instance: o.instance, Node: o.node, Attempt: o.attempt, Started: int64(e.started),
 	}
-	if o.cover.Fence != 0 {
-		t.CoverNode, t.CoverFence = snapshot.NodeKey(o.cover.Node), o.cover.Fence
+	if o.coverFence != 0 {
+		t.CoverNode, t.CoverFence = o.coverNode, o.coverFence
 	}
-	return e, t, s.leaseFor(&def.Nodes[o.node].Policy)
+	return e, t, s.leaseFor(&def.Nodes[node].Policy)
 }
 
 // execute claims what is offered and executes it, and what follows it.
@@ -188,9 +190,9 @@ func (s *session) execute(e *execution, t claim.Target, ttl time.Duration) {
 		s.begin(e, c, head)
 		return
 	case errors.Is(err, claim.ErrTaken), errors.Is(err, grapnel.ErrRunGone), errors.Is(err, claim.ErrLost):
-		e.log.Debug("offered node not claimed", "node", e.node, "error", err)
+		e.log.Debug("offered node not claimed", "node", e.order.node, "error", err)
 	default:
-		e.log.Warn("offered node not claimed", "node", e.node, "error", err)
+		e.log.Warn("offered node not claimed", "node", e.order.node, "error", err)
 	}
 	s.done(e.order)
 }
@@ -200,20 +202,27 @@ func (s *session) begin(e *execution, c *claim.Claim, head store.KV) {
 	defer e.order.slot.release()
 	var err error
 	e.claim, e.log = c, e.log.With("fence", c.Fence())
-	if e.head, err = s.w.runs.Decode(s.Context(), head); err != nil {
+	if e.head, err = s.w.runs.Decode(s.Context(), head); err == nil {
+		var ok bool
+		if e.node, ok = e.head.State.Slot(e.order.node); !ok {
+			err = fmt.Errorf("%w: the run has no such node", grapnel.ErrInvalid)
+		}
+	}
+	if err != nil {
 		s.unqueue(e.order.offer)
-		e.log.Error("claimed node given back: the run cannot be read", "node", e.node, "error", err)
+		e.log.Error("claimed node given back: the run cannot be read", "node", e.order.node, "error", err)
 		e.release()
 		e.close()
 		return
 	}
+	e.by = e.node
 	// The head is younger than the claim if that was of unknown outcome for long.
 	e.started = max(e.started, e.head.State.Clock)
 	s.remember(e)
 	s.unqueue(e.order.offer)
 	defer s.forget(e)
 	if why := s.unfit(e, e.order.offer); why != "" {
-		e.log.Debug("claimed node is not to be executed", "node", e.node, "reason", why)
+		e.log.Debug("claimed node is not to be executed", "node", e.order.node, "reason", why)
 		e.release()
 		return
 	}
@@ -224,6 +233,9 @@ func (s *session) begin(e *execution, c *claim.Claim, head store.KV) {
 		}
 	}
 }
+
+// key returns the key of the node that is being executed.
+func (e *execution) key() grapnel.NodeKey { return e.head.State.Key(e.node) }
 
 // canRun reports whether the worker can execute node i of def.
 func (s *session) canRun(def *workflow.Definition, i int) bool {
@@ -250,18 +262,19 @@ func (s *session) unfit(e *execution, o offer) string {
 		return "it is another run"
 	case s.draining.Load():
 		return "the worker is draining"
-	case !h.State.Ready(o.node) && (!mutation.On(mutation.CancelStillStarts) || h.State.Status != grapnel.RunCancelling):
+	case !h.State.Ready(e.node) && (!mutation.On(mutation.CancelStillStarts) || h.State.Status != grapnel.RunCancelling):
 		return "it is not ready"
 	}
-	n := &h.State.Nodes[o.node]
+	n := &h.State.Nodes[e.node]
 	if n.Available > e.started {
 		return "its time has not come"
 	}
-	if n.Cover.Fence == 0 || n.Cover == o.cover {
+	cover := h.State.Key(n.Cover.Node)
+	if n.Cover.Fence == 0 || n.Cover.Fence == o.coverFence && cover == o.coverNode {
 		return ""
 	}
 	// Covered since it was offered. A claim that is gone by now is gone for good.
-	kv, err := s.w.cfg.Store.Get(s.Context(), s.w.keys.Claim(h.Run, snapshot.NodeKey(n.Cover.Node)))
+	kv, err := s.w.cfg.Store.Get(s.Context(), s.w.keys.Claim(h.Run, cover))
 	switch {
 	case errors.Is(err, grapnel.ErrNotFound):
 		return ""
@@ -295,7 +308,7 @@ func (s *session) forget(e *execution) {
 	e.close()
 }
 
-func (e *execution) claimRef() claimRef { return claimRef{e.ref.run, e.by, e.claim.Fence()} }
+func (e *execution) claimRef() claimRef { return claimRef{e.ref.run, e.claim.Node(), e.claim.Fence()} }
 
 // trusted reports whether the claim can be relied on now. A process that was
 // stopped may ask before its timers have fired.
@@ -309,7 +322,7 @@ func (e *execution) trusted() bool {
 // step executes the node and commits its outcome. It reports whether the head
 // has another node for the execution to go on with.
 func (e *execution) step() bool {
-	log := e.log.With("node", e.node)
+	log := e.log.With("node", e.key())
 	r := e.attempt(log)
 	switch r.kind {
 	case nothing:
@@ -322,7 +335,7 @@ func (e *execution) step() bool {
 	}
 	v := e.with.submit(&outcome{
 		e: e, node: e.node, by: e.by, started: e.started, now: max(e.s.clock.now(), e.started),
-		output: r.output, failure: r.failure, random: e.s.w.cfg.Random(), done: make(chan verdict, 1),
+		output: r.output, decided: r.decided, failure: r.failure, random: e.s.w.cfg.Random(), done: make(chan verdict, 1),
 	})
 	switch v.kind {
 	case committed:

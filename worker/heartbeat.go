@@ -32,10 +32,10 @@ type heart struct {
 }
 
 func (e *execution) newHeart(ctx context.Context, cancel context.CancelCauseFunc, log hclog.Logger) *heart {
-	n := &e.head.Def().Nodes[e.node]
+	n := e.head.Node(e.node)
 	h := &heart{e: e, ctx: ctx, log: log, limit: n.Policy.Heartbeat, extended: e.since}
 	if h.limit > 0 {
-		h.timer = time.AfterFunc(h.limit, func() { cancel(&timeout{workflow.KindHeartbeat, n.Name, h.limit}) })
+		h.timer = time.AfterFunc(h.limit, func() { cancel(&timeout{workflow.KindHeartbeat, e.head.State.Name(e.node), h.limit}) })
 	}
 	return h
 }

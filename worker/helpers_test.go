@@ -349,7 +349,10 @@ func (w *world) checkHistory() {
 
 func (w *world) checkStep(old, h *snapshot.Head) {
 	for i := range h.State.Nodes {
-		a, b := &old.State.Nodes[i], &h.State.Nodes[i]
+		a, b := &workflow.NodeState{}, &h.State.Nodes[i]
+		if i < len(old.State.Nodes) {
+			a = &old.State.Nodes[i]
+		}
 		if b.Fence < a.Fence {
 			w.t.Errorf("revision %d: fence of node %d went from %d to %d", h.Mod, i, a.Fence, b.Fence)
 		}
@@ -357,9 +360,15 @@ func (w *world) checkStep(old, h *snapshot.Head) {
 			w.t.Errorf("revision %d: node %d changed after it had ended", h.Mod, i)
 		}
 		if a.Status == grapnel.NodePending && b.Status == grapnel.NodeCompleted {
-			for _, need := range h.Def().Nodes[i].Needs {
-				if h.State.Nodes[need].Status != grapnel.NodeCompleted {
-					w.t.Errorf("revision %d: node %d completed before node %d, which it needs", h.Mod, i, need)
+			key := string(h.State.Key(i))
+			for _, need := range h.Node(i).Needs {
+				// In the same item, or in none.
+				at, ok := h.State.Slot(grapnel.NodeKey(strings.Replace(key, fmt.Sprint(h.State.NodeOf(i)), fmt.Sprint(need), 1)))
+				if !ok {
+					at = need
+				}
+				if !h.State.Nodes[at].Status.Done() {
+					w.t.Errorf("revision %d: node %s completed before node %d, which it needs", h.Mod, key, need)
 				}
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/claim"
 	"github.com/grapnel-dev/grapnel/internal/pb"
+	"github.com/grapnel-dev/grapnel/snapshot"
 	"github.com/grapnel-dev/grapnel/store"
 	"github.com/grapnel-dev/grapnel/workflow"
 )
@@ -49,9 +50,9 @@ func (s *session) take(kv store.KV) {
 	}
 	for _, o := range m.Offers {
 		s.enqueue(offer{
-			nodeRef:    nodeRef{runRef{grapnel.RunID(o.Run), grapnel.Instance(o.Instance)}, int(o.Node)},
+			nodeRef:    nodeRef{runRef{grapnel.RunID(o.Run), grapnel.Instance(o.Instance)}, snapshot.MessageKey(o.Node, o.Key)},
 			definition: o.Definition, attempt: int(o.Attempt),
-			cover: workflow.Cover{Node: int(o.CoverNode), Fence: grapnel.Fence(o.CoverFence)},
+			coverNode: snapshot.MessageKey(o.CoverNode, o.CoverKey), coverFence: grapnel.Fence(o.CoverFence),
 		})
 	}
 }
@@ -59,7 +60,7 @@ func (s *session) take(kv store.KV) {
 // stopClaim ends the execution whose claim an owner has deleted.
 func (s *session) stopClaim(st *pb.Stop) {
 	s.mu.Lock()
-	e := s.active[claimRef{grapnel.RunID(st.Run), int(st.Node), grapnel.Fence(st.Fence)}]
+	e := s.active[claimRef{grapnel.RunID(st.Run), snapshot.MessageKey(st.Node, st.Key), grapnel.Fence(st.Fence)}]
 	s.mu.Unlock()
 	if e != nil {
 		e.log.Info("told to stop", "kind", st.Kind)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -77,6 +78,8 @@ type registry struct {
 	errs      []error                  //
 	tasks     map[string]*taskVersions //
 	workflows map[string]workflow.Any  // by name
+
+	evaluators map[string]workflow.Evaluator // by language; not modified
 }
 
 // taskVersions are the implementations of one task.
@@ -92,9 +95,16 @@ type implementation struct {
 	from workflow.AnyTask
 }
 
-func newRegistry() *registry {
-	return &registry{tasks: map[string]*taskVersions{}, workflows: map[string]workflow.Any{}}
+func newRegistry(evaluators []workflow.Evaluator) *registry {
+	r := &registry{tasks: map[string]*taskVersions{}, workflows: map[string]workflow.Any{}, evaluators: map[string]workflow.Evaluator{}}
+	for _, e := range evaluators {
+		r.evaluators[e.Language()] = e
+	}
+	return r
 }
+
+// languages returns the languages whose expressions can be evaluated.
+func (r *registry) languages() []string { return slices.Sorted(maps.Keys(r.evaluators)) }
 
 // change calls f, or panics if it is too late for changes.
 func (r *registry) change(f func()) {
@@ -176,8 +186,8 @@ func (r *registry) versions() map[string][]string {
 // handler returns what executes node i of def.
 func (r *registry) handler(def *workflow.Definition, i int) (workflow.Handler, bool) {
 	n := &def.Nodes[i]
-	if n.Kind == workflow.KindInline {
-		fn, ok := r.inline(def, i)
+	if n.Kind != workflow.KindTask {
+		fn, ok := r.inPassing(def, i)
 		return func(_ context.Context, in []byte) ([]byte, error) { return fn(in) }, ok
 	}
 	t, ok := r.tasks[n.Task]
@@ -190,6 +200,42 @@ func (r *registry) handler(def *workflow.Definition, i int) (workflow.Handler, b
 	}
 	impl, ok := t.handlers[version]
 	return impl.run, ok
+}
+
+// inPassing returns what evaluates node i of def, which is no task. Switches and
+// maps are decided, not evaluated: their function is not to be called.
+func (r *registry) inPassing(def *workflow.Definition, i int) (workflow.InlineFunc, bool) {
+	switch n := &def.Nodes[i]; n.Kind {
+	case workflow.KindInline:
+		return r.inline(def, i)
+	case workflow.KindExpr:
+		e, ok := r.evaluators[n.Task]
+		return func(env []byte) ([]byte, error) { return evaluate(e, n.Expr, env) }, ok
+	case workflow.KindSwitch, workflow.KindMap:
+		return nil, true
+	}
+	return nil, false
+}
+
+// evaluate evaluates an expression. Errors are failures that no retry mends.
+func evaluate(e workflow.Evaluator, expr string, env []byte) (out []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			f := workflow.PanicFailure(p)
+			f.Permanent = true
+			out, err = nil, f
+		}
+	}()
+	if out, err = e.Evaluate(expr, env); err != nil {
+		f := workflow.FailureOf(err)
+		f.Kind, f.Permanent = workflow.KindBadExpression, true
+		return nil, f
+	}
+	r := checkOutput(out)
+	if r.failure != nil {
+		return nil, r.failure
+	}
+	return r.output, nil
 }
 
 // inline returns the function of inline node i of def.

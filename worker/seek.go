@@ -68,12 +68,12 @@ func (s *session) seekIn(ctx context.Context, shard store.Shard, limit int) bool
 	return queued
 }
 
-// offerOf returns the offer of a node as a head has it.
-func offerOf(h *snapshot.Head, node int) offer {
-	n := &h.State.Nodes[node]
+// offerOf returns the offer of the node at a slot as a head has it.
+func offerOf(h *snapshot.Head, slot int) offer {
+	n := &h.State.Nodes[slot]
 	return offer{
-		nodeRef:    nodeRef{runRef{h.Run, h.Instance}, node},
-		definition: h.Definition, attempt: n.Attempt(), cover: n.Cover,
+		nodeRef:    nodeRef{runRef{h.Run, h.Instance}, h.State.Key(slot)},
+		definition: h.Definition, attempt: n.Attempt(), coverNode: h.State.Key(n.Cover.Node), coverFence: n.Cover.Fence,
 	}
 }
 

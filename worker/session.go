@@ -52,11 +52,11 @@ type (
 	}
 	nodeRef struct {
 		runRef
-		node int
+		node grapnel.NodeKey
 	}
 	claimRef struct {
 		run   grapnel.RunID
-		node  int
+		node  grapnel.NodeKey
 		fence grapnel.Fence
 	}
 )
@@ -115,6 +115,7 @@ func (w *Worker) profile(served []string) *snapshot.Profile {
 	return &snapshot.Profile{
 		Worker: grapnel.NewWorkerID(w.cfg.Name), Host: host, PID: os.Getpid(), Started: workflow.MomentOf(time.Now()),
 		Queues: w.cfg.Queues, Tags: w.cfg.Tags, Slots: w.cfg.Slots, Tasks: w.reg.versions(), Definitions: served,
+		Languages: w.reg.languages(),
 	}
 }
 

@@ -39,7 +39,7 @@ func New(cfg Config) (*Worker, error) {
 	return &Worker{
 		cfg: cfg, keys: keys, log: cfg.Logger,
 		runs:  snapshot.NewRuns(cfg.Store, keys, cfg.Definitions),
-		reg:   newRegistry(),
+		reg:   newRegistry(cfg.Evaluators),
 		slots: make(chan struct{}, cfg.Slots),
 		calls: calls{running: map[*call]struct{}{}},
 	}, nil

@@ -21,7 +21,14 @@ import (
 //
 // What holds of every sequence of events:
 //
-//   - a node completes only after all it needs have completed;
+//   - a node completes only after all it needs have ended, be it as skipped;
+//   - a switch picks one branch, or none, and a map expands once, for good; the
+//     nodes in branches not taken end as skipped, and no others do but switches
+//     that took none;
+//   - nodes in a scope start after its holder has decided, and the holder ends
+//     after all of them;
+//   - of a map with a limit, no node of an item starts before all but that many
+//     of the items ahead of it have ended;
 //   - a node that has ended does not change again within a generation, but for
 //     the count of claims that were lost before, nor does its output ever;
 //   - the fences of a node only grow;
@@ -34,6 +41,10 @@ func Advance(def *Definition, s *State, ev Event) (Changes, error) {
 	switch ev := ev.(type) {
 	case NodeCompleted:
 		return m.completed(ev)
+	case SwitchDecided:
+		return m.decided(ev)
+	case MapExpanded:
+		return m.expanded(ev)
 	case AttemptFailed:
 		return m.failed(ev)
 	case NodeExpired:
@@ -60,11 +71,19 @@ type machine struct {
 }
 
 func (m machine) node(i int) (*NodeState, error) {
-	if i < 0 || i >= len(m.s.Nodes) {
-		return nil, fmt.Errorf("advance: workflow %s has no node %d", m.def.Name, i)
+	if i < 0 || i >= len(m.s.Nodes) || m.s.IsTemplate(i) {
+		return nil, fmt.Errorf("advance: the run of workflow %s has no node %d", m.def.Name, i)
 	}
 	return &m.s.Nodes[i], nil
 }
+
+// nodeAt returns the node at a slot, of the definition that Advance was given:
+// its policies may be newer than those of the one the state was bound to.
+func (m machine) nodeAt(i int) *Node { return &m.def.Nodes[m.s.NodeOf(i)] }
+
+// due reports whether an attempt of the node may be under way. It may be even if
+// its item is not admitted, when a policy admitted more before.
+func (m machine) due(i int) bool { return m.s.starting() && m.s.startable(i) }
 
 // tick moves the state's clock, never back, and returns it.
 func (m machine) tick(now Moment) Moment {
@@ -84,7 +103,7 @@ func (m machine) outcome(i int, fence grapnel.Fence, now Moment) (*NodeState, Ve
 		return nil, 0, fmt.Errorf("advance: outcome of node %d has fence %d", i, fence)
 	case n.Fence == fence:
 		return n, Repeated, nil
-	case m.s.Status.Ended(), n.Status != grapnel.NodePending, fence < n.Fence, n.Trouble != nil && fence <= n.Trouble.LossFence:
+	case m.s.Status.Ended(), n.Status != grapnel.NodePending, n.Choice != 0, fence < n.Fence, n.Trouble != nil && fence <= n.Trouble.LossFence:
 		return n, Discarded, nil
 	case m.s.unmet[i] != 0:
 		return nil, 0, fmt.Errorf("advance: outcome of node %d, which waits for %d others", i, m.s.unmet[i])
@@ -96,13 +115,21 @@ func (m machine) outcome(i int, fence grapnel.Fence, now Moment) (*NodeState, Ve
 	return n, Applied, nil
 }
 
-// end gives a pending node whose needs are met its final status.
+// end gives a pending node its final status.
 func (m machine) end(i int, status grapnel.NodeStatus, now Moment) {
 	n := &m.s.Nodes[i]
+	m.unready(i)
 	n.Status, n.Finished, n.Cover = status, now, Cover{}
 	n.Available, n.Since = 0, 0
+	m.s.unmet[i] = 0
 	m.s.open--
-	m.s.ready--
+}
+
+// unready is called before a node that may be ready stops being so.
+func (m machine) unready(i int) {
+	if m.s.startable(i) && m.s.admits(i) {
+		m.s.ready--
+	}
 }
 
 func (m machine) completed(ev NodeCompleted) (Changes, error) {
@@ -110,24 +137,14 @@ func (m machine) completed(ev NodeCompleted) (Changes, error) {
 	if err != nil || verdict != Applied {
 		return Changes{Verdict: verdict}, err
 	}
+	if k := m.s.Node(ev.Node).Kind; k.Holds() {
+		return Changes{}, fmt.Errorf("advance: node %d is a %v, which has no output of its own", ev.Node, k)
+	}
 	now := m.tick(ev.Now)
 	n.Fence, n.Started = ev.Fence, ev.Started
 	n.Output, n.Recorded = ev.Output, ev.Recorded
-	m.end(ev.Node, grapnel.NodeCompleted, now)
 	c := Changes{Verdict: Applied}
-	for _, d := range m.def.dependents[ev.Node] {
-		m.s.unmet[d]--
-		next := &m.s.Nodes[d]
-		waits := m.s.unmet[d] != 0 && !mutation.On(mutation.JoinIgnoresNeed)
-		if waits || next.Status != grapnel.NodePending {
-			continue
-		}
-		m.s.ready++
-		next.Available, next.Since = now, now
-		if m.s.Cause == nil {
-			c.Freed = append(c.Freed, int(d))
-		}
-	}
+	m.done(ev.Node, grapnel.NodeCompleted, now, &c)
 	return c, nil
 }
 
@@ -146,7 +163,7 @@ func (m machine) failed(ev AttemptFailed) (Changes, error) {
 	f.Node, f.Attempt = ev.Node, ev.Attempt
 	t.Last = &f
 	n.Fence, n.Cover, n.Started = ev.Fence, Cover{}, ev.Started
-	p := m.def.Nodes[ev.Node].Policy
+	p := m.nodeAt(ev.Node).Policy
 	retryAt := max(ev.RetryAt, now)
 	switch {
 	case m.s.Cause != nil || !p.retries(t.Failures, &f):
@@ -180,7 +197,7 @@ func (m machine) expired(ev NodeExpired) (Changes, error) {
 	if err != nil {
 		return Changes{}, err
 	}
-	if !m.s.Ready(ev.Node) {
+	if !m.due(ev.Node) {
 		return Changes{Verdict: Discarded}, nil
 	}
 	var last *Failure
@@ -194,13 +211,13 @@ func (m machine) expired(ev NodeExpired) (Changes, error) {
 // outOfTime is the failure of a node that ran out of time; last is its last
 // failed attempt's, or nil.
 func (m machine) outOfTime(i int, kind string, last *Failure) *Failure {
-	p := m.def.Nodes[i].Policy
+	p := m.nodeAt(i).Policy
 	limit := p.ScheduleToClose
 	if kind == KindScheduleToStart {
 		limit = p.ScheduleToStart
 	}
 	f := &Failure{Kind: kind, Node: i, Attempt: m.s.Nodes[i].Attempt(), Permanent: true,
-		Message: fmt.Sprintf("%s is over its limit of %v", m.def.Nodes[i].Name, limit)}
+		Message: fmt.Sprintf("%s is over its limit of %v", m.s.Name(i), limit)}
 	if last != nil {
 		f.Message += "; its last attempt failed: " + last.Message
 	}
@@ -223,7 +240,7 @@ func (m machine) lost(ev ClaimLost) (Changes, error) {
 	t.Losses++
 	t.LossFence = ev.Fence
 	t.LostBy = append(t.LostBy, string(ev.Worker))
-	if n.Status == grapnel.NodeCompleted {
+	if n.Status.Done() || n.Choice != 0 {
 		return Changes{Verdict: Applied}, nil
 	}
 	if n.Cover.Fence <= ev.Fence {
@@ -232,13 +249,13 @@ func (m machine) lost(ev ClaimLost) (Changes, error) {
 	if ev.Fence > n.Fence {
 		n.Available = max(n.Available, now)
 	}
-	most := m.def.Nodes[ev.Node].Policy.MaxLosses
+	most := m.nodeAt(ev.Node).Policy.MaxLosses
 	if most == 0 {
 		most = DefaultMaxLosses
 	}
 	if t.Losses >= most {
 		m.fail(ev.Node, &Failure{Kind: KindLost, Node: ev.Node, Attempt: t.Failures + t.Losses, Permanent: true,
-			Message: fmt.Sprintf("%s was lost %d times, by workers %s", m.def.Nodes[ev.Node].Name, t.Losses, strings.Join(t.LostBy, ", "))}, now)
+			Message: fmt.Sprintf("%s was lost %d times, by workers %s", m.s.Name(ev.Node), t.Losses, strings.Join(t.LostBy, ", "))}, now)
 	}
 	return Changes{Verdict: Applied}, nil
 }
@@ -255,7 +272,7 @@ func (m machine) covered(ev NodeCovered) (Changes, error) {
 	switch {
 	case n.Cover == cover && n.Status == grapnel.NodePending:
 		return Changes{Verdict: Repeated}, nil
-	case !m.s.Ready(ev.Node), ev.Fence <= n.Fence, n.Trouble != nil && ev.Fence <= n.Trouble.LossFence:
+	case !m.due(ev.Node), ev.Fence <= n.Fence, n.Trouble != nil && ev.Fence <= n.Trouble.LossFence:
 		return Changes{Verdict: Discarded}, nil
 	}
 	n.Cover, n.Started = cover, m.tick(ev.Now)

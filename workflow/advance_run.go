@@ -42,7 +42,7 @@ func (m machine) ended(ev RunEnded) (Changes, error) {
 	now := m.tick(ev.Now)
 	for i := range m.s.Nodes {
 		n := &m.s.Nodes[i]
-		if n.Status != grapnel.NodePending {
+		if n.Status != grapnel.NodePending || m.s.IsTemplate(i) {
 			continue
 		}
 		if at := ev.Started[i]; at != 0 {
@@ -76,15 +76,18 @@ func (m machine) retried(ev RunRetried) (Changes, error) {
 	m.s.Generation++
 	for i := range m.s.Nodes {
 		n := &m.s.Nodes[i]
-		if n.Status == grapnel.NodeCompleted {
+		if n.Status.Done() || m.s.IsTemplate(i) {
 			continue
 		}
-		n.Status, n.Started, n.Finished, n.Cover = grapnel.NodePending, 0, 0, Cover{}
+		n.Status, n.Finished, n.Cover = grapnel.NodePending, 0, Cover{}
+		if n.Choice == 0 { // a holder stays with what it has decided
+			n.Started = 0
+		}
 		if t := n.Trouble; t != nil {
 			t.Failures, t.Losses, t.LostBy = 0, 0, nil
 		}
 	}
-	m.s.derive(m.def)
+	m.s.derive()
 	var c Changes
 	c.Verdict = Applied
 	for i := range m.s.Nodes {

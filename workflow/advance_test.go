@@ -3,6 +3,7 @@ package workflow_test
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
@@ -57,12 +58,13 @@ type world struct {
 	s       *workflow.State
 	fence   grapnel.Fence
 	now     workflow.Moment
-	claims  map[int]grapnel.Fence // by claim node
-	covers  map[int]int           // claim node → node it is now the right to
-	numbers map[int]int           // claim node → the attempt's number when it began
-	unheard []workflow.ClaimLost  // losses that were not applied yet
-	fails   map[string]bool       // node/attempt → fails
-	outputs map[int]string        // committed
+	claims  map[int]grapnel.Fence                           // by claim node
+	covers  map[int]int                                     // claim node → node it is now the right to
+	numbers map[int]int                                     // claim node → the attempt's number when it began
+	unheard []workflow.ClaimLost                            // losses that were not applied yet
+	fails   map[string]bool                                 // node/attempt → fails
+	outputs map[int]string                                  // committed
+	choose  func(key grapnel.NodeKey, n *workflow.Node) int // what a switch or map comes to
 	past    []workflow.Event
 }
 
@@ -85,7 +87,9 @@ func (w *world) apply(ev workflow.Event) workflow.Changes {
 	return c
 }
 
-var stateOpts = cmp.Options{cmp.AllowUnexported(workflow.State{}), cmpopts.EquateEmpty()}
+var stateOpts = cmp.Options{
+	cmp.Exporter(func(reflect.Type) bool { return true }), cmpopts.IgnoreFields(workflow.State{}, "def"), cmpopts.EquateEmpty(),
+}
 
 // check holds the promises that one event must keep.
 func (w *world) check(before *workflow.State, ev workflow.Event) {
@@ -104,16 +108,19 @@ func (w *world) check(before *workflow.State, ev workflow.Event) {
 		w.t.Fatalf("after %#v what is derived differs from what Bind derives:\n%s", ev, diff)
 	}
 	for i := range w.s.Nodes {
-		n, was := &w.s.Nodes[i], &before.Nodes[i]
+		n, was := &w.s.Nodes[i], &workflow.NodeState{}
+		if i < len(before.Nodes) {
+			was = &before.Nodes[i]
+		}
 		if n.Fence < was.Fence {
 			w.t.Fatalf("one outcome: fence of node %d fell from %d to %d", i, was.Fence, n.Fence)
 		}
-		if was.Status == grapnel.NodeCompleted && !cmp.Equal(was, n, stateOpts, exceptLosses(ev)) {
+		if (was.Status.Done() || was.Choice != 0 && n.Status == was.Status) && !cmp.Equal(was, n, stateOpts, exceptLosses(ev)) {
 			w.t.Fatalf("write-once: completed node %d changed by %#v", i, ev)
 		}
 		if n.Status == grapnel.NodeCompleted && was.Status != grapnel.NodeCompleted {
-			for _, need := range w.def.Nodes[i].Needs {
-				if before.Nodes[need].Status != grapnel.NodeCompleted {
+			for _, need := range w.s.Node(i).Needs {
+				if !before.Nodes[w.sees(i, need)].Status.Done() {
 					w.t.Fatalf("order: node %d completed before %d, which it needs", i, need)
 				}
 			}
@@ -122,6 +129,7 @@ func (w *world) check(before *workflow.State, ev workflow.Event) {
 			w.t.Fatalf("cancel holds: node %d is ready in a run being cancelled", i)
 		}
 	}
+	w.checkScopes(before, ev)
 }
 
 // exceptLosses ignores what the count of a loss may change of a completed node.
@@ -198,6 +206,11 @@ func (w *world) hear() {
 // finish commits an outcome of what the claim covers, and sometimes chains.
 func (w *world) finish(claim int, chain bool) {
 	fence, node := w.claims[claim], w.covers[claim]
+	if n := w.s.Node(node); n.Kind.Holds() {
+		w.decide(node, n, fence)
+		w.drop(claim)
+		return
+	}
 	attempt, ready := w.numbers[claim], w.s.Ready(node)
 	if w.fails[fmt.Sprintf("%d/%d", node, attempt)] {
 		c := w.apply(workflow.AttemptFailed{Node: node, Fence: fence, Attempt: attempt, Now: w.now,
@@ -208,7 +221,7 @@ func (w *world) finish(claim int, chain bool) {
 		w.drop(claim)
 		return
 	}
-	out := fmt.Sprintf(`"%d"`, node)
+	out := fmt.Sprintf(`"%s"`, w.s.Key(node))
 	c := w.apply(workflow.NodeCompleted{Node: node, Fence: fence, Now: w.now, Output: []byte(out)})
 	if c.Verdict == workflow.Applied {
 		w.outputs[node] = out
@@ -223,8 +236,12 @@ func (w *world) finish(claim int, chain bool) {
 }
 
 // play takes random legal steps until the run has ended.
-func (w *world) play(losses bool) {
-	for steps := 0; !w.s.Status.Ended(); steps++ {
+func (w *world) play(losses bool) { w.playUntil(losses, func(int) bool { return false }) }
+
+// playUntil is play with something to do before each step, which says when to
+// stop.
+func (w *world) playUntil(losses bool, each func(steps int) bool) {
+	for steps := 0; !w.s.Status.Ended() && !each(steps); steps++ {
 		if steps > 5000 {
 			w.t.Fatalf("nothing lost: the run does not end; open %d, available %v, held %v", w.s.Open(), w.available(), w.held())
 		}

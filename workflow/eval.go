@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/grapnel-dev/grapnel"
 )
@@ -16,13 +17,15 @@ import (
 // tasks and runs that a value is made from, and a run's output itself.
 const MaxEvaluated = 4 << 20
 
-// Resolver gives a [Source] what it reads. Both methods return JSON, which is
-// not modified; no bytes at all count as null.
+// Resolver gives a [Source] what it reads. All methods return JSON, which is not
+// modified; no bytes at all count as null. [Values] makes resolvers.
 type Resolver interface {
 	// Input returns the run's input.
 	Input() ([]byte, error)
-	// Output returns the output of a node.
+	// Output returns what a node came to, by its index in the definition.
 	Output(node int) ([]byte, error)
+	// Item returns the item of the map with this index, and its index in the list.
+	Item(holder int) (item []byte, index int, err error)
 }
 
 // Eval returns the value of s as JSON. It depends on nothing but what r returns
@@ -55,6 +58,12 @@ func (s Source) eval(r Resolver) ([]byte, error) {
 		return r.Input()
 	case SourceNode:
 		return r.Output(s.Node)
+	case SourceItem, SourceIndex:
+		item, index, err := r.Item(s.Node)
+		if s.Kind == SourceIndex && err == nil {
+			item = strconv.AppendInt(nil, int64(index), 10)
+		}
+		return item, err
 	case SourceConst:
 		return s.Const, nil
 	case SourceField:

@@ -94,8 +94,9 @@ func TestEval(t *testing.T) {
 
 type failing struct{ err error }
 
-func (f failing) Input() ([]byte, error)     { return nil, f.err }
-func (f failing) Output(int) ([]byte, error) { return nil, f.err }
+func (f failing) Input() ([]byte, error)        { return nil, f.err }
+func (f failing) Output(int) ([]byte, error)    { return nil, f.err }
+func (f failing) Item(int) ([]byte, int, error) { return nil, 0, f.err }
 
 type mail struct {
 	To      string `json:"to"`

@@ -4,6 +4,7 @@ import "github.com/grapnel-dev/grapnel"
 
 // Event is something that happened to a run, for [Advance] to apply. All times,
 // random choices and results of user code reach a run's state through events.
+// The nodes in it are slots: see [State].
 type Event interface{ event() }
 
 // NodeCompleted: an attempt returned an output, or an inline node was
@@ -16,6 +17,27 @@ type NodeCompleted struct {
 	// Output is JSON; if Recorded is set it is empty and kept in a record.
 	Output   []byte
 	Recorded bool
+}
+
+// SwitchDecided: the key of a switch is known. It is no user code that tells it,
+// but data, so any process may that holds the claim or has freed the switch.
+type SwitchDecided struct {
+	Node    int
+	Fence   grapnel.Fence
+	Started Moment
+	Now     Moment
+	// Key is the JSON that the switch's input came to; null is no key.
+	Key []byte
+}
+
+// MapExpanded: the list of a map is known. See [SwitchDecided].
+type MapExpanded struct {
+	Node    int
+	Fence   grapnel.Fence
+	Started Moment
+	Now     Moment
+	// Items is the length of the list.
+	Items int
 }
 
 // AttemptFailed: an attempt returned an error, panicked or took too long.
@@ -83,6 +105,8 @@ type RunRetried struct {
 }
 
 func (NodeCompleted) event() {}
+func (SwitchDecided) event() {}
+func (MapExpanded) event()   {}
 func (AttemptFailed) event() {}
 func (NodeExpired) event()   {}
 func (ClaimLost) event()     {}

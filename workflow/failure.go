@@ -17,7 +17,7 @@ import (
 const MaxFailureText = 4 << 10
 
 // Error returns where the failure happened, its kind and its message, such as
-// "node 3 (attempt 2): error: card refused". See [Failure.Describe] for one
+// "node 3 (attempt 2): error: card refused". See [State.Describe] for one
 // with the node's name.
 func (f *Failure) Error() string {
 	switch {
@@ -30,19 +30,30 @@ func (f *Failure) Error() string {
 }
 
 // Describe is Error with names instead of the node's index, such as "task
-// charge (attempt 2): error: card refused".
+// charge (attempt 2): error: card refused". Of nodes in the bodies of maps only
+// [State.Describe] knows the names.
 func (f *Failure) Describe(d *Definition) string {
 	n, err := d.Node(f.Node)
 	if err != nil {
 		return f.Error()
 	}
-	what := "task "
-	if n.Kind == KindInline {
-		what = "inline function "
+	return f.describe(n, n.Name)
+}
+
+func (f *Failure) describe(n *Node, name string) string {
+	what := ""
+	switch n.Kind {
+	case KindTask:
+		what = "task " + n.Task
+	case KindInline:
+		what = "inline function " + n.Task
+	case KindExpr:
+		what = n.Task + " expression"
+	case KindSwitch, KindMap:
+		what = n.Kind.String()
 	}
-	what += n.Task
-	if n.Name != n.Task {
-		what = fmt.Sprintf("node %s, %s", n.Name, what)
+	if name != n.Task {
+		what = fmt.Sprintf("node %s, %s", name, what)
 	}
 	return fmt.Sprintf("%s (attempt %d): %s", what, f.Attempt, f.text())
 }

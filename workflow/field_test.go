@@ -16,8 +16,9 @@ type resolver struct {
 	outputs []string
 }
 
-func (r resolver) Input() ([]byte, error)       { return []byte(r.input), nil }
-func (r resolver) Output(n int) ([]byte, error) { return []byte(r.outputs[n]), nil }
+func (r resolver) Input() ([]byte, error)          { return []byte(r.input), nil }
+func (r resolver) Output(n int) ([]byte, error)    { return []byte(r.outputs[n]), nil }
+func (r resolver) Item(n int) ([]byte, int, error) { return []byte(r.outputs[n]), n, nil }
 
 // output returns the definition's output for an input.
 func output(t *testing.T, w workflow.Any, input string) string {

@@ -51,21 +51,38 @@ type State struct {
 	Ended    Moment
 	// Cause is the first failure, or nil. From then on nothing starts.
 	Cause *Failure
-	// Nodes has an entry for each node of the definition.
+	// Nodes has an entry for each slot: first one for each node of the
+	// definition, then, for each of Expansions, those of the instances of the
+	// map's body. What is called a node by its number in events and the like is
+	// the number of its slot, which never changes while the run exists.
 	Nodes []NodeState
+	// Expansions are the maps whose lists are known, in the order in which they
+	// became so.
+	Expansions []Expansion
 
-	unmet []int32 // by node, how many of its needs have not completed
-	open  int     // nodes that have not ended
-	ready int     // pending nodes whose needs are met
+	def    *Definition
+	blocks []block // by expansion
+	// unmet is, by slot, how many of the node's needs have not ended, among them
+	// that the switch it is in picks its branch; of a holder that has been
+	// decided, how many parts of its scope have not. Templates have 1.
+	unmet    []int32
+	itemLeft []int32 // by item of all expansions, how many nodes have not ended
+	open     int     // nodes that have not ended
+	ready    int     // nodes that are ready as long as the run is running
 }
 
 // NodeState is where a node stands.
 type NodeState struct {
 	Status grapnel.NodeStatus
+	// Choice is what a holder has decided: of a switch the branch it has picked,
+	// of a map the index of its expansion, each plus one. Zero is nothing yet. The
+	// node completes when all in its scope have ended.
+	Choice int
 	// Recorded is set when the output is in a record of its own and Output is
 	// empty.
 	Recorded bool
-	// Output is the output, as JSON, once the node has completed.
+	// Output is the output, as JSON, once the node has completed. Holders have
+	// none: what they come to is made from the nodes in their scope.
 	Output []byte
 	// Fence is the one under which the last outcome, be it a failed attempt,
 	// was committed.
@@ -118,7 +135,8 @@ type Failure struct {
 	Message string
 	// Stack is the stack of a panic.
 	Stack string
-	// Node and Attempt tell where it happened; Node is -1 if it was no node.
+	// Node and Attempt tell where it happened; Node is a slot, or -1 if it was at
+	// no node.
 	Node    int
 	Attempt int
 	// Permanent is set when the failure must not be retried whatever the

@@ -66,8 +66,21 @@ func runTable(t *table, info *client.RunInfo) {
 	t.row("NODE", "TASK", "STATE", "ATTEMPT", "WORKER", "STARTED", "TOOK", "TROUBLE")
 	for i := range info.Nodes {
 		n := &info.Nodes[i]
-		t.row(n.Name, n.Task, n.State, n.Attempt, n.Worker, when(n.Started), took(n.Started, n.Finished), trouble(n))
+		t.row(n.Name, runs(n), n.State, n.Attempt, n.Worker, when(n.Started), took(n.Started, n.Finished), trouble(n))
 	}
+}
+
+// runs says what a node runs, or what a switch or map has come to.
+func runs(n *client.NodeInfo) string {
+	switch {
+	case n.Branch != "":
+		return "switch: " + n.Branch
+	case n.Items != nil:
+		return fmt.Sprintf("map: %d items", *n.Items)
+	case n.Task == "":
+		return n.Kind
+	}
+	return n.Task
 }
 
 func trouble(n *client.NodeInfo) string {

@@ -41,8 +41,11 @@ type Head struct {
 	Cause          *Failure               `protobuf:"bytes,14,opt,name=cause,proto3" json:"cause,omitempty"`
 	NodeCount      uint32                 `protobuf:"varint,15,opt,name=node_count,json=nodeCount,proto3" json:"node_count,omitempty"`
 	// Nodes that differ from an untouched one, by ascending index.
-	Nodes         []*Node `protobuf:"bytes,16,rep,name=nodes,proto3" json:"nodes,omitempty"`
-	Queue         string  `protobuf:"bytes,17,opt,name=queue,proto3" json:"queue,omitempty"`
+	Nodes []*Node `protobuf:"bytes,16,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	Queue string  `protobuf:"bytes,17,opt,name=queue,proto3" json:"queue,omitempty"`
+	// Maps whose lists are known, in that order: of each the slot and the number of
+	// items. The slots of their items follow those of the definition's nodes.
+	Expansions    []uint32 `protobuf:"varint,18,rep,packed,name=expansions,proto3" json:"expansions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -196,10 +199,17 @@ func (x *Head) GetQueue() string {
 	return ""
 }
 
+func (x *Head) GetExpansions() []uint32 {
+	if x != nil {
+		return x.Expansions
+	}
+	return nil
+}
+
 // Node is the state of a node.
 type Node struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Index         uint32                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Index         uint32                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`       // the slot
 	Status        uint32                 `protobuf:"varint,2,opt,name=status,proto3" json:"status,omitempty"`     // grapnel.NodeStatus
 	Recorded      bool                   `protobuf:"varint,3,opt,name=recorded,proto3" json:"recorded,omitempty"` // the output is in a record
 	Output        []byte                 `protobuf:"bytes,4,opt,name=output,proto3" json:"output,omitempty"`      // JSON
@@ -215,6 +225,7 @@ type Node struct {
 	LossFence     int64                  `protobuf:"varint,14,opt,name=loss_fence,json=lossFence,proto3" json:"loss_fence,omitempty"`
 	LostBy        []string               `protobuf:"bytes,15,rep,name=lost_by,json=lostBy,proto3" json:"lost_by,omitempty"`
 	Last          *Failure               `protobuf:"bytes,16,opt,name=last,proto3" json:"last,omitempty"`
+	Choice        uint32                 `protobuf:"varint,17,opt,name=choice,proto3" json:"choice,omitempty"` // of a switch the branch, of a map the expansion, plus one
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -361,13 +372,20 @@ func (x *Node) GetLast() *Failure {
 	return nil
 }
 
+func (x *Node) GetChoice() uint32 {
+	if x != nil {
+		return x.Choice
+	}
+	return 0
+}
+
 // Failure says why an attempt, node or run failed.
 type Failure struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	Message       string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	Stack         string                 `protobuf:"bytes,3,opt,name=stack,proto3" json:"stack,omitempty"`
-	Node          int32                  `protobuf:"varint,4,opt,name=node,proto3" json:"node,omitempty"` // -1: none
+	Node          int32                  `protobuf:"varint,4,opt,name=node,proto3" json:"node,omitempty"` // slot; -1: none
 	Attempt       uint32                 `protobuf:"varint,5,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	Permanent     bool                   `protobuf:"varint,6,opt,name=permanent,proto3" json:"permanent,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -451,7 +469,7 @@ var File_internal_pb_head_proto protoreflect.FileDescriptor
 const file_internal_pb_head_proto_rawDesc = "" +
 	"\n" +
 	"\x16internal/pb/head.proto\x12\n" +
-	"grapnel.v1\"\xc4\x04\n" +
+	"grapnel.v1\"\xe4\x04\n" +
 	"\x04Head\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x1a\n" +
 	"\bworkflow\x18\x02 \x01(\tR\bworkflow\x12\x18\n" +
@@ -475,10 +493,13 @@ const file_internal_pb_head_proto_rawDesc = "" +
 	"\n" +
 	"node_count\x18\x0f \x01(\rR\tnodeCount\x12&\n" +
 	"\x05nodes\x18\x10 \x03(\v2\x10.grapnel.v1.NodeR\x05nodes\x12\x14\n" +
-	"\x05queue\x18\x11 \x01(\tR\x05queue\x1a9\n" +
+	"\x05queue\x18\x11 \x01(\tR\x05queue\x12\x1e\n" +
+	"\n" +
+	"expansions\x18\x12 \x03(\rR\n" +
+	"expansions\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xbd\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd5\x03\n" +
 	"\x04Node\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x16\n" +
 	"\x06status\x18\x02 \x01(\rR\x06status\x12\x1a\n" +
@@ -499,7 +520,8 @@ const file_internal_pb_head_proto_rawDesc = "" +
 	"\n" +
 	"loss_fence\x18\x0e \x01(\x03R\tlossFence\x12\x17\n" +
 	"\alost_by\x18\x0f \x03(\tR\x06lostBy\x12'\n" +
-	"\x04last\x18\x10 \x01(\v2\x13.grapnel.v1.FailureR\x04last\"\x99\x01\n" +
+	"\x04last\x18\x10 \x01(\v2\x13.grapnel.v1.FailureR\x04last\x12\x16\n" +
+	"\x06choice\x18\x11 \x01(\rR\x06choice\"\x99\x01\n" +
 	"\aFailure\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x14\n" +

@@ -36,7 +36,9 @@ type Worker struct {
 	Definitions []string `protobuf:"bytes,9,rep,name=definitions,proto3" json:"definitions,omitempty"`
 	Draining    bool     `protobuf:"varint,10,opt,name=draining,proto3" json:"draining,omitempty"`
 	// Grows each time the worker voids the claims that are on their way.
-	Writes        uint64 `protobuf:"varint,11,opt,name=writes,proto3" json:"writes,omitempty"`
+	Writes uint64 `protobuf:"varint,11,opt,name=writes,proto3" json:"writes,omitempty"`
+	// Languages whose expressions the worker evaluates.
+	Languages     []string `protobuf:"bytes,12,rep,name=languages,proto3" json:"languages,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -146,6 +148,13 @@ func (x *Worker) GetWrites() uint64 {
 		return x.Writes
 	}
 	return 0
+}
+
+func (x *Worker) GetLanguages() []string {
+	if x != nil {
+		return x.Languages
+	}
+	return nil
 }
 
 type TaskVersion struct {
@@ -356,15 +365,18 @@ func (x *Message) GetStops() []*Stop {
 
 // Offer is a hint that a node is available. It is never a right.
 type Offer struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Run           string                 `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
-	Instance      int64                  `protobuf:"varint,2,opt,name=instance,proto3" json:"instance,omitempty"`
-	Node          uint32                 `protobuf:"varint,3,opt,name=node,proto3" json:"node,omitempty"`
-	Definition    string                 `protobuf:"bytes,4,opt,name=definition,proto3" json:"definition,omitempty"`
-	CoverFence    int64                  `protobuf:"varint,5,opt,name=cover_fence,json=coverFence,proto3" json:"cover_fence,omitempty"`
-	CoverNode     uint32                 `protobuf:"varint,6,opt,name=cover_node,json=coverNode,proto3" json:"cover_node,omitempty"`
-	Attempt       uint32                 `protobuf:"varint,7,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	AsOf          int64                  `protobuf:"varint,8,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"` // the revision up to which the owner knew of losses
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Run        string                 `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
+	Instance   int64                  `protobuf:"varint,2,opt,name=instance,proto3" json:"instance,omitempty"`
+	Node       uint32                 `protobuf:"varint,3,opt,name=node,proto3" json:"node,omitempty"` // index in the definition
+	Definition string                 `protobuf:"bytes,4,opt,name=definition,proto3" json:"definition,omitempty"`
+	CoverFence int64                  `protobuf:"varint,5,opt,name=cover_fence,json=coverFence,proto3" json:"cover_fence,omitempty"`
+	CoverNode  uint32                 `protobuf:"varint,6,opt,name=cover_node,json=coverNode,proto3" json:"cover_node,omitempty"`
+	Attempt    uint32                 `protobuf:"varint,7,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	AsOf       int64                  `protobuf:"varint,8,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"` // the revision up to which the owner knew of losses
+	// Of nodes in the bodies of maps, the keys take their place.
+	Key           string `protobuf:"bytes,9,opt,name=key,proto3" json:"key,omitempty"`
+	CoverKey      string `protobuf:"bytes,10,opt,name=cover_key,json=coverKey,proto3" json:"cover_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -455,6 +467,20 @@ func (x *Offer) GetAsOf() int64 {
 	return 0
 }
 
+func (x *Offer) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Offer) GetCoverKey() string {
+	if x != nil {
+		return x.CoverKey
+	}
+	return ""
+}
+
 // Stop tells a worker that a claim it held has been deleted.
 type Stop struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -463,6 +489,7 @@ type Stop struct {
 	Fence         int64                  `protobuf:"varint,3,opt,name=fence,proto3" json:"fence,omitempty"`
 	Kind          string                 `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"` // a failure kind
 	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	Key           string                 `protobuf:"bytes,6,opt,name=key,proto3" json:"key,omitempty"` // of a node in the body of a map, and node means nothing
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -528,6 +555,13 @@ func (x *Stop) GetKind() string {
 func (x *Stop) GetReason() string {
 	if x != nil {
 		return x.Reason
+	}
+	return ""
+}
+
+func (x *Stop) GetKey() string {
+	if x != nil {
+		return x.Key
 	}
 	return ""
 }
@@ -826,7 +860,7 @@ var File_internal_pb_session_proto protoreflect.FileDescriptor
 const file_internal_pb_session_proto_rawDesc = "" +
 	"\n" +
 	"\x19internal/pb/session.proto\x12\n" +
-	"grapnel.v1\"\x9f\x02\n" +
+	"grapnel.v1\"\xbd\x02\n" +
 	"\x06Worker\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x10\n" +
@@ -839,7 +873,8 @@ const file_internal_pb_session_proto_rawDesc = "" +
 	"\vdefinitions\x18\t \x03(\tR\vdefinitions\x12\x1a\n" +
 	"\bdraining\x18\n" +
 	" \x01(\bR\bdraining\x12\x16\n" +
-	"\x06writes\x18\v \x01(\x04R\x06writes\";\n" +
+	"\x06writes\x18\v \x01(\x04R\x06writes\x12\x1c\n" +
+	"\tlanguages\x18\f \x03(\tR\tlanguages\";\n" +
 	"\vTaskVersion\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\"\xbf\x01\n" +
@@ -854,7 +889,7 @@ const file_internal_pb_session_proto_rawDesc = "" +
 	"\aMessage\x12\x14\n" +
 	"\x05clock\x18\x01 \x01(\x03R\x05clock\x12)\n" +
 	"\x06offers\x18\x02 \x03(\v2\x11.grapnel.v1.OfferR\x06offers\x12&\n" +
-	"\x05stops\x18\x03 \x03(\v2\x10.grapnel.v1.StopR\x05stops\"\xd8\x01\n" +
+	"\x05stops\x18\x03 \x03(\v2\x10.grapnel.v1.StopR\x05stops\"\x87\x02\n" +
 	"\x05Offer\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\x03R\binstance\x12\x12\n" +
@@ -867,13 +902,17 @@ const file_internal_pb_session_proto_rawDesc = "" +
 	"\n" +
 	"cover_node\x18\x06 \x01(\rR\tcoverNode\x12\x18\n" +
 	"\aattempt\x18\a \x01(\rR\aattempt\x12\x13\n" +
-	"\x05as_of\x18\b \x01(\x03R\x04asOf\"n\n" +
+	"\x05as_of\x18\b \x01(\x03R\x04asOf\x12\x10\n" +
+	"\x03key\x18\t \x01(\tR\x03key\x12\x1b\n" +
+	"\tcover_key\x18\n" +
+	" \x01(\tR\bcoverKey\"\x80\x01\n" +
 	"\x04Stop\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\rR\x04node\x12\x14\n" +
 	"\x05fence\x18\x03 \x01(\x03R\x05fence\x12\x12\n" +
 	"\x04kind\x18\x04 \x01(\tR\x04kind\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason\"R\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x10\n" +
+	"\x03key\x18\x06 \x01(\tR\x03key\"R\n" +
 	"\bRunEvent\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x1a\n" +
