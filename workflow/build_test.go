@@ -90,7 +90,7 @@ func TestMistakesAreReportedWithTheirPlace(t *testing.T) {
 	t.Parallel()
 	for topic, calls := range map[string]wrong{
 		"values": wrongValues, "nodes": wrongNodes, "selectors": wrongSelectors,
-		"structs": wrongStructs, "types": wrongTypes, "panics": wrongPanics,
+		"structs": wrongStructs, "types": wrongTypes, "panics": wrongPanics, "scopes": wrongScopes,
 	} {
 		for name, c := range calls {
 			t.Run(topic+"/"+name, func(t *testing.T) {
@@ -103,7 +103,7 @@ func TestMistakesAreReportedWithTheirPlace(t *testing.T) {
 				if len(got) != 1 || !strings.Contains(got[0].Err.Error(), c.want) {
 					t.Fatalf("mistakes %v, want one with %q", got, c.want)
 				}
-				if !strings.HasSuffix(got[0].File, "build_test.go") || got[0].Line != m.line {
+				if !strings.HasSuffix(got[0].File, "_test.go") || got[0].Line != m.line {
 					t.Errorf("at %s:%d, want line %d", got[0].File, got[0].Line, m.line)
 				}
 				if !errors.Is(got[0], grapnel.ErrInvalid) && !errors.Is(got[0], grapnel.ErrTooLarge) {

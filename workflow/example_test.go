@@ -105,3 +105,74 @@ func ExampleID() {
 	// small runs resize with 64
 	// large runs resize with 512
 }
+
+// Whatever the branches make is data until a run picks one of them.
+func ExampleIf() {
+	type V[T any] = workflow.Value[T]
+
+	review := workflow.NewTask[Order, Receipt]("review")
+	charge := workflow.NewTask[Order, Receipt]("charge")
+	w := workflow.New("order", func(g *workflow.Graph, order V[Order]) V[Receipt] {
+		large := workflow.Inline(g, "large", func(o Order) bool { return o.Cents > 100_000 }, order)
+		return workflow.If(g, "check", large,
+			func(g *workflow.Graph) V[Receipt] { return workflow.Do(g, review, order) },
+			func(g *workflow.Graph) V[Receipt] { return workflow.Do(g, charge, order) })
+	})
+	printNodes(w)
+	// Output:
+	// large: inline
+	// check: switch
+	// check.then.review: task
+	// check.else.charge: task
+}
+
+// A switch over values that are all known is checked for each of them.
+func ExampleSwitchExhaustive() {
+	type V[T any] = workflow.Value[T]
+	type Speed string
+	const fast, slow = Speed("fast"), Speed("slow")
+
+	ship := workflow.NewTask[Speed, string]("ship")
+	w := workflow.New("shipping", func(g *workflow.Graph, speed V[Speed]) V[string] {
+		return workflow.SwitchExhaustive(g, "carrier", speed, []Speed{fast, slow},
+			workflow.Case(fast, func(g *workflow.Graph) V[string] { return workflow.Do(g, ship, speed) }),
+			workflow.Case(slow, func(g *workflow.Graph) V[string] { return workflow.Const(g, "by hand") }))
+	})
+	printNodes(w)
+	// Output:
+	// carrier: switch
+	// carrier.fast.ship: task
+}
+
+// A run has the body once for each item; an outer value that a body uses is an
+// edge into each of them.
+func ExampleMap() {
+	type V[T any] = workflow.Value[T]
+
+	list := workflow.NewTask[string, []string]("list-files")
+	size := workflow.NewTask[string, int64]("file-size")
+	w := workflow.New("sizes", func(g *workflow.Graph, folder V[string]) V[[]int64] {
+		files := workflow.Do(g, list, folder)
+		return workflow.Map(g, "each", files, func(g *workflow.Graph, file V[string]) V[int64] {
+			path := workflow.Inline2(g, "path", func(a, b string) string { return filepath.Join(a, b) }, folder, file)
+			return workflow.Do(g, size, path)
+		}, workflow.Parallel(8))
+	})
+	printNodes(w)
+	// Output:
+	// list-files: task
+	// each: map
+	// each.path: inline
+	// each.file-size: task
+}
+
+func printNodes(w workflow.Any) {
+	d, err := w.Definition()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, n := range d.Nodes {
+		fmt.Printf("%s: %v\n", n.Name, n.Kind)
+	}
+}

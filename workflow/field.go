@@ -22,8 +22,11 @@ func Field[T, F any](v Value[T], sel func(*T) *F) Value[F] {
 	if v.e == nil {
 		return Value[F]{} // whoever uses it has a graph to report to
 	}
-	g := v.e.g
-	at := g.enter()
+	g := v.e.g // perhaps that of a scope around the one that is being built
+	at := caller()
+	if g.done {
+		return Value[F]{e: g.invalid(at, invalidf("field of a value that was made in %s, begun at %v, and is used outside of it: let the function there return it", g.what, g.at))}
+	}
 	path, err := selectPath(sel)
 	if err != nil {
 		return Value[F]{e: g.invalid(at, fmt.Errorf("field of %s: %w", reflect.TypeFor[T](), err))}

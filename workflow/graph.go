@@ -13,8 +13,22 @@ import (
 
 // Graph is what a build function adds nodes to. It lives as long as the call
 // of the build function, is not for use by several goroutines, and panics when
-// used afterwards.
+// used afterwards. The functions that build scopes, such as the branches of an
+// [If], get graphs of their own, and may not use the one around.
 type Graph struct {
+	*whole
+	outer *Graph // the graph around the scope, or nil
+	inner *Graph // of the scope that is being built, or nil
+	what  string // for messages: "the then branch of switch vip"
+	at    place  // of the call that began the scope
+	done  bool
+
+	scope, branch int    // of the nodes
+	prefix        string // of their names
+}
+
+// whole is what the graphs of one workflow have in common.
+type whole struct {
 	name  string
 	made  place // of the call of New
 	nodes []Node
@@ -26,7 +40,6 @@ type Graph struct {
 	sources, edges int // of all nodes so far
 	errs           []error
 	reported       map[*contract]bool // contracts whose errors are in errs
-	done           bool
 }
 
 // BuildError is a mistake in the building of a workflow or task and where it
@@ -47,14 +60,14 @@ func (e *BuildError) Error() string { return fmt.Sprintf("%s:%d: %v", e.File, e.
 func (e *BuildError) Unwrap() error { return e.Err }
 
 func newGraph(name string, at place) *Graph {
-	return &Graph{
+	return &Graph{what: "workflow " + name, at: at, whole: &whole{
 		name: name, made: at,
 		named: map[string]place{}, inlines: map[string]inline{}, reported: map[*contract]bool{},
-	}
+	}}
 }
 
 // report records a mistake made at a place.
-func (g *Graph) report(at place, err error) {
+func (g *whole) report(at place, err error) {
 	g.errs = append(g.errs, at.error(err))
 }
 
@@ -64,21 +77,37 @@ func (g *Graph) enter() place {
 		panic("workflow: nil *Graph")
 	}
 	if g.done {
-		panic(fmt.Sprintf("workflow: graph of workflow %s is used after its build function returned", g.name))
+		panic(fmt.Sprintf("workflow: graph of %s is used after its build function returned", g.what))
 	}
-	return caller()
+	at := caller()
+	if g.inner != nil {
+		g.report(at, invalidf("the graph of %s is used inside of %s: use the graph that its function gets", g.what, g.inner.what))
+	}
+	return at
 }
 
-// accept returns e if it is an edge of this graph, and otherwise reports that
-// what is not.
+// accept returns e if it is an edge of this graph or of one around it, and
+// otherwise reports that what is not.
 func (g *Graph) accept(at place, what string, e *edge) *edge {
 	switch {
 	case e == nil:
 		return g.invalid(at, invalidf("%s is the zero Value, which no graph made", what))
-	case e.g != g:
+	case e.g.whole != g.whole:
 		return g.invalid(at, invalidf("%s belongs to another graph, that of workflow %s made at %v", what, e.g.name, e.g.made))
+	case !g.isIn(e.g):
+		return g.invalid(at, invalidf("%s was made in %s, begun at %v, and is used outside of it: let the function there return it", what, e.g.what, e.g.at))
 	}
 	return e
+}
+
+// isIn reports whether g is the graph other or that of a scope inside of it.
+func (g *Graph) isIn(other *Graph) bool {
+	for ; g != nil; g = g.outer {
+		if g == other {
+			return true
+		}
+	}
+	return false
 }
 
 // tooBig is what a graph panics with when it is over a limit, so that a build
@@ -102,6 +131,7 @@ func (g *Graph) add(at place, n newNode) *edge {
 		g.abort(at, tooManyNodes(g.name))
 	}
 	n.nameIt(g, at)
+	n.Scope, n.Branch = g.scope, g.branch
 	if n.Kind == KindInline {
 		n.Task = n.Name // two nodes of one name could hold different closures
 	}
@@ -140,6 +170,13 @@ func (n *newNode) nameIt(g *Graph, at place) {
 			return
 		}
 	}
+	if g.prefix != "" && n.Name != "" {
+		n.Name = g.prefix + n.Name
+		if len(n.Name) > grapnel.MaxName {
+			g.report(at, invalidf("%s: with the names of the scopes around it, its name %s has %d bytes, at most %d are allowed", n.what, n.Name, len(n.Name), grapnel.MaxName))
+			return
+		}
+	}
 	if first, ok := g.named[n.Name]; ok && n.Name != "" {
 		hint := "name one of them with workflow.ID"
 		if n.set.named {
@@ -152,13 +189,13 @@ func (n *newNode) nameIt(g *Graph, at place) {
 }
 
 // count adds the sources of a node's input, or of the output, to the total.
-func (g *Graph) count(at place, e *edge) {
+func (g *whole) count(at place, e *edge) {
 	if g.sources += e.size; g.sources > MaxSources {
 		g.abort(at, tooManySources())
 	}
 }
 
-func (g *Graph) abort(at place, err error) {
+func (g *whole) abort(at place, err error) {
 	g.report(at, err)
 	panic(tooBig{err})
 }

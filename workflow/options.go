@@ -30,6 +30,11 @@ type (
 		TaskOption
 		NodeOption
 	}
+	// AfterOption is for nodes of every kind, and for maps.
+	AfterOption interface {
+		InlineOption
+		MapOption
+	}
 	// VersionOption is for contracts, nodes that run tasks, and workflows.
 	VersionOption interface {
 		PolicyOption
@@ -75,8 +80,8 @@ func (o idOption) applyNode(n *nodeSpec) { n.id, n.named = string(o), true }
 func (idOption) inlineToo()              {}
 
 // After makes a node wait until all nodes that the values are made from have
-// completed, without passing their outputs to it.
-func After(d ...Dep) InlineOption { return afterOption(d) }
+// ended, without passing their outputs to it.
+func After(d ...Dep) AfterOption { return afterOption(d) }
 
 type afterOption []Dep
 
