@@ -86,7 +86,7 @@ func (a *Auditor) Report() Report {
 			continue
 		}
 		r.Runs++
-		r.Nodes += int(run.head.NodeCount)
+		r.Nodes += run.slots.real
 		for _, n := range run.nodes {
 			if grapnel.NodeStatus(n.Status) == grapnel.NodeCompleted {
 				r.Completed++

@@ -35,7 +35,9 @@ type run struct {
 	head     *pb.Head
 	value    string // of the head, to tell a rewrite that changes nothing
 	status   grapnel.RunStatus
-	nodes    map[int]*pb.Node
+	slots    *slots
+	nodes    map[int]*pb.Node         // by slot, like the maps below
+	chosenAt map[int]grapnel.Revision // holder → where its decision was committed
 	doneAt   map[int]grapnel.Revision // node → where its output was committed
 	coverAt  map[int]grapnel.Revision // node → where its cover was recorded
 	claims   map[string]*claim        // by node
@@ -161,7 +163,7 @@ func (a *Auditor) runChange(id grapnel.RunID, c *change) {
 
 func newRun() *run {
 	return &run{
-		nodes: map[int]*pb.Node{}, doneAt: map[int]grapnel.Revision{}, coverAt: map[int]grapnel.Revision{},
+		nodes: map[int]*pb.Node{}, chosenAt: map[int]grapnel.Revision{}, doneAt: map[int]grapnel.Revision{}, coverAt: map[int]grapnel.Revision{},
 		claims: map[string]*claim{}, events: map[string]bool{}, folded: map[string]bool{}, lost: map[int][]loss{},
 	}
 }

@@ -40,7 +40,7 @@ func (a *Auditor) claim(id grapnel.RunID, r *run, ev store.Event, headWritten bo
 		r.claims[k.ID] = c
 		a.report.Executions++
 		c.clock = r.head.GetClock()
-		if i, err := strconv.Atoi(k.ID); err == nil && r.nodes[i].GetAvailable() > 0 {
+		if i, ok := r.slotOf(k.ID); ok && r.nodes[i].GetAvailable() > 0 {
 			c.notYet = r.head.Started + r.nodes[i].Available - 1
 		}
 	}
@@ -87,9 +87,18 @@ func (a *Auditor) message(ev store.Event) {
 		if r == nil || r.instance != grapnel.Revision(o.Instance) {
 			continue
 		}
-		for _, l := range r.lost[int(o.Node)] {
+		key := o.Key
+		if key == "" {
+			key = strconv.Itoa(int(o.Node))
+		}
+		slot, ok := r.slotOf(key)
+		if !ok {
+			a.violate("order", grapnel.RunID(o.Run), key, "it is offered, and the run has no such node")
+			continue
+		}
+		for _, l := range r.lost[slot] {
 			if !l.optional && int64(l.at) <= o.AsOf {
-				a.violate("honest count", grapnel.RunID(o.Run), o.Node, "it is offered as of revision %d, and the loss of claim %d at revision %d is not counted", o.AsOf, l.fence, l.at)
+				a.violate("honest count", grapnel.RunID(o.Run), key, "it is offered as of revision %d, and the loss of claim %d at revision %d is not counted", o.AsOf, l.fence, l.at)
 			}
 		}
 	}
@@ -98,12 +107,12 @@ func (a *Auditor) message(ev store.Event) {
 // holder returns the node that a claim is the right to: not its own if another
 // claim covers that.
 func (r *run) holder(node string, fence int64) (int, bool) {
-	i, err := strconv.Atoi(node)
-	if err != nil || r.head == nil {
+	i, ok := r.slotOf(node)
+	if !ok || r.head == nil {
 		return 0, false
 	}
-	if n := r.nodes[i]; n == nil || grapnel.NodeStatus(n.Status) == grapnel.NodePending && fence > n.Fence {
-		cover := r.claims[strconv.Itoa(int(n.GetCoverNode()))]
+	if n := r.nodes[i]; n == nil || grapnel.NodeStatus(n.Status) == grapnel.NodePending && n.Choice == 0 && fence > n.Fence {
+		cover := r.claims[r.slots.name(int(n.GetCoverNode()))]
 		covered := n.GetCoverFence() != 0 && n.CoverFence != fence && cover != nil && cover.fence == n.CoverFence
 		return i, !covered
 	}

@@ -2,7 +2,6 @@ package audit
 
 import (
 	"slices"
-	"strconv"
 
 	"google.golang.org/protobuf/proto"
 
@@ -28,6 +27,9 @@ func (a *Auditor) headPut(id grapnel.RunID, r *run, c *change, outcomes map[int6
 		a.violate("nothing lost", id, "", "definition %s is not stored", head.Definition)
 		return
 	}
+	if !a.lay(id, r, def, head) {
+		return
+	}
 	nodes := make(map[int]*pb.Node, len(head.Nodes))
 	for _, n := range head.Nodes {
 		nodes[int(n.Index)] = n
@@ -37,12 +39,12 @@ func (a *Auditor) headPut(id grapnel.RunID, r *run, c *change, outcomes map[int6
 	} else {
 		a.follows(id, r, head, status, string(kv.Value))
 		for i, n := range nodes {
-			a.nodeFollows(id, r, def, head, i, n, nodes, status, outcomes)
+			a.nodeFollows(id, r, head, i, n, nodes, status, outcomes)
 		}
 		for i, was := range r.nodes {
 			retried := head.Generation > r.head.Generation && grapnel.NodeStatus(was.Status) != grapnel.NodeCompleted
 			if nodes[i] == nil && grapnel.NodeStatus(was.Status) != grapnel.NodePending && !retried {
-				a.violate("write-once", id, i, "the state of a node that had ended vanished")
+				a.violate("write-once", id, r.slots.name(i), "the state of a node that had ended vanished")
 			}
 		}
 	}
@@ -75,8 +77,8 @@ func (a *Auditor) follows(id grapnel.RunID, r *run, head *pb.Head, status grapne
 	if head.Clock < was.Clock {
 		a.violate("timers", id, "", "the run's clock went back from %d to %d", was.Clock, head.Clock)
 	}
-	if status == grapnel.RunCompleted && completed(head) < int(head.NodeCount) {
-		a.violate("nothing lost", id, "", "the run is completed, and %d of its %d nodes are", completed(head), head.NodeCount)
+	if status == grapnel.RunCompleted && completed(head) < r.slots.real {
+		a.violate("nothing lost", id, "", "the run is completed, and %d of its %d nodes are, or were skipped", completed(head), r.slots.real)
 	}
 	if status == grapnel.RunCompleted && head.Cause != nil {
 		a.violate("write-once", id, "", "a run that failed (%s) is completed", head.Cause.Kind)
@@ -84,22 +86,23 @@ func (a *Auditor) follows(id grapnel.RunID, r *run, head *pb.Head, status grapne
 }
 
 func completed(head *pb.Head) int {
-	done := 0
+	count := 0
 	for _, n := range head.Nodes {
-		if grapnel.NodeStatus(n.Status) == grapnel.NodeCompleted {
-			done++
+		if done(n) {
+			count++
 		}
 	}
-	return done
+	return count
 }
 
 // nodeFollows checks what became of one node.
-func (a *Auditor) nodeFollows(id grapnel.RunID, r *run, def *definition, head *pb.Head, i int, n *pb.Node, nodes map[int]*pb.Node, status grapnel.RunStatus, outcomes map[int64]bool) {
-	if i >= len(def.nodes) {
-		a.violate("write-once", id, i, "the definition has no such node")
+func (a *Auditor) nodeFollows(id grapnel.RunID, r *run, head *pb.Head, slot int, n *pb.Node, nodes map[int]*pb.Node, status grapnel.RunStatus, outcomes map[int64]bool) {
+	if slot >= len(r.slots.all) || !r.slots.all[slot].real {
+		a.violate("write-once", id, slot, "the run has no such node")
 		return
 	}
-	was := r.nodes[i]
+	i := r.slots.name(slot)
+	was := r.nodes[slot]
 	if was == nil {
 		was = &pb.Node{}
 	}
@@ -113,16 +116,20 @@ func (a *Auditor) nodeFollows(id grapnel.RunID, r *run, def *definition, head *p
 	case before != grapnel.NodePending && before != now && !retried:
 		a.violate("write-once", id, i, "it went from %v to %v", before, now)
 	}
+	a.scopes(id, r, slot, was, n, nodes)
 	if n.Fence > was.Fence {
-		a.outcome(id, r, def, i, n, nodes)
+		a.outcome(id, r, slot, n, nodes)
 		outcomes[n.Fence] = true
 	}
+	if now == grapnel.NodeSkipped && before != grapnel.NodeSkipped {
+		r.doneAt[slot] = a.rev
+	}
 	if now == grapnel.NodeCompleted && before != grapnel.NodeCompleted {
-		r.doneAt[i] = a.rev
-		if _, ok := a.records[a.keys.Record(id, grapnel.NodeKey(strconv.Itoa(i)), 0)]; n.Recorded && !ok {
+		r.doneAt[slot] = a.rev
+		if _, ok := a.records[a.keys.Record(id, grapnel.NodeKey(i), 0)]; n.Recorded && !ok {
 			a.violate("nothing lost", id, i, "it completed and the record of its output is not there")
 		}
-		if n.Fence <= was.Fence {
+		if n.Fence <= was.Fence && n.Choice == 0 {
 			a.violate("one outcome", id, i, "it completed without a new fence")
 		}
 		if r.status == grapnel.RunCancelling || r.ended() {
@@ -130,34 +137,37 @@ func (a *Auditor) nodeFollows(id grapnel.RunID, r *run, def *definition, head *p
 		}
 	}
 	if n.CoverFence != was.CoverFence && n.CoverFence != 0 {
-		r.coverAt[i] = a.rev
+		r.coverAt[slot] = a.rev
 		a.report.Executions++
 		if status != grapnel.RunRunning || r.status != grapnel.RunRunning {
 			a.violate("cancel holds", id, i, "it was covered in a run that is %v", status)
 		}
-		c := r.claims[strconv.Itoa(int(n.CoverNode))]
+		c := r.claims[r.slots.name(int(n.CoverNode))]
 		if c == nil || c.fence != n.CoverFence {
 			a.violate("one outcome", id, i, "its cover %d names no live claim of node %d", n.CoverFence, n.CoverNode)
 		}
 	}
 	if !retried {
-		a.losses(id, r, i, was, n)
+		a.losses(id, r, slot, was, n)
 	}
 }
 
 // outcome checks that the fence is that of a live claim that was the right to
 // this node, and that it is younger than what the node needs.
-func (a *Auditor) outcome(id grapnel.RunID, r *run, def *definition, i int, n *pb.Node, nodes map[int]*pb.Node) {
-	node := def.nodes[i]
+func (a *Auditor) outcome(id grapnel.RunID, r *run, slot int, n *pb.Node, nodes map[int]*pb.Node) {
+	i, node := r.slots.name(slot), r.slots.def.nodes[r.slots.all[slot].node]
 	for _, need := range node.Needs {
-		if m := nodes[int(need)]; m == nil || grapnel.NodeStatus(m.Status) != grapnel.NodeCompleted {
+		if !done(nodes[r.slots.sees(slot, int(need))]) {
 			a.violate("order", id, i, "it has an outcome, and node %d, which it needs, has none", need)
 		}
 	}
-	const inline = 2
+	opened := r.opened(slot, nodes)
+	if opened < 0 {
+		a.violate("order", id, i, "it has an outcome, and a switch or map around it has not decided")
+	}
 	began := grapnel.Revision(0)
-	own := r.claims[strconv.Itoa(i)]
-	was := r.nodes[i]
+	own := r.claims[i]
+	was := r.nodes[slot]
 	switch {
 	case own != nil && own.fence == n.Fence:
 		began = grapnel.Revision(n.Fence)
@@ -165,23 +175,26 @@ func (a *Auditor) outcome(id grapnel.RunID, r *run, def *definition, i int, n *p
 		if early := own.notYet - max(own.began, own.clock, r.head.Started+n.Started-1); early > 0 {
 			a.violate("timers", id, i, "an attempt started %d ms before it may", early)
 		}
-	case was != nil && was.CoverFence == n.Fence && a.alive(r, int(was.CoverNode), n.Fence):
-		began = r.coverAt[i]
-	case node.Kind == inline && a.anyAlive(r, n.Fence):
+	case was != nil && was.CoverFence == n.Fence && a.alive(r, r.slots.name(int(was.CoverNode)), n.Fence):
+		began = r.coverAt[slot]
+	case node.Kind != kindTask && a.anyAlive(r, n.Fence):
 		return // evaluated in passing, by the commit that freed it
 	default:
 		a.violate("one outcome", id, i, "fence %d of its outcome is that of no live claim on it", n.Fence)
 		return
 	}
 	for _, need := range node.Needs {
-		if done := r.doneAt[int(need)]; done == 0 || done > began {
-			a.violate("order", id, i, "its attempt began at revision %d, before node %d was done (%d)", began, need, done)
+		if at := r.doneAt[r.slots.sees(slot, int(need))]; at == 0 || at > began {
+			a.violate("order", id, i, "its attempt began at revision %d, before node %d was done (%d)", began, need, at)
 		}
+	}
+	if opened > began {
+		a.violate("order", id, i, "its attempt began at revision %d, before the scope it is in was opened (%d)", began, opened)
 	}
 }
 
-func (a *Auditor) alive(r *run, node int, fence int64) bool {
-	c := r.claims[strconv.Itoa(node)]
+func (a *Auditor) alive(r *run, node string, fence int64) bool {
+	c := r.claims[node]
 	return c != nil && c.fence == fence
 }
 
@@ -204,12 +217,13 @@ func withLosses(n, of *pb.Node) *pb.Node {
 
 // losses checks that what was counted happened and was not counted before, and
 // that nothing was left out.
-func (a *Auditor) losses(id grapnel.RunID, r *run, i int, was, n *pb.Node) {
+func (a *Auditor) losses(id grapnel.RunID, r *run, slot int, was, n *pb.Node) {
+	i := r.slots.name(slot)
 	if n.Losses == was.Losses && n.LossFence == was.LossFence {
 		return
 	}
 	due, optional, happened := 0, 0, false
-	r.lost[i] = slices.DeleteFunc(r.lost[i], func(l loss) bool {
+	r.lost[slot] = slices.DeleteFunc(r.lost[slot], func(l loss) bool {
 		switch {
 		case l.fence > n.LossFence:
 			return false
