@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,6 +42,43 @@ func TestLeasedClaimsAreOfferedAgainWithinTTLPlus2s(t *testing.T) {
 	completes(sp, run, 2)
 	if n := sp.get(run.ID()).Nodes[0]; n.Losses != 1 || n.Attempt != 2 {
 		t.Errorf("honest count: %d losses, attempt %d; want 1 and 2", n.Losses, n.Attempt)
+	}
+	sp.audit()
+}
+
+// Workers die while they hold nodes of a map's items, some of them in the middle
+// of a chain; and the coordinator with one of them.
+func TestNothingLostWhenWorkersDieDuringAMap(t *testing.T) {
+	t.Parallel()
+	sp := newSpace(t)
+	c1 := sp.owner("c1")
+	w1, w2 := sp.worker("w1"), sp.worker("w2")
+	run := begin(sp, flowItems, "the-run")
+	sp.begun(run.ID(), 2) // of the first 25 items, two wait
+	w1.kill()
+	w3 := sp.worker("w3")
+	w2.kill()
+	c1.kill()
+	sp.owner("c2")
+	sp.begun(run.ID(), 4) // each of them once more
+	sp.open(run.ID())
+	w3.kill()
+	sp.worker("w4")
+	completes(sp, run, itemsTotal)
+
+	info := sp.get(run.ID())
+	states := map[client.NodeState]int{}
+	for _, n := range info.Nodes {
+		if strings.HasPrefix(n.Name, "each[") {
+			states[n.State]++
+		}
+	}
+	// Six nodes per item: in a tenth of them one is skipped, in others two.
+	if states[client.NodeSkipped] != items/10+2*(items-items/10) || states[client.NodeSkipped]+states[client.NodeCompleted] != 6*items {
+		t.Errorf("states of the nodes of items: %v", states)
+	}
+	if n := info.Nodes[1]; n.Name != "each" || n.Items == nil || *n.Items != items {
+		t.Errorf("the map is shown as %+v", n)
 	}
 	sp.audit()
 }

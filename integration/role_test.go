@@ -108,7 +108,7 @@ func (s *roleSettings) work(ctx context.Context, st store.Store, log hclog.Logge
 		return n + 1, nil
 	})
 	worker.Handle(w, taskWhere, func(context.Context, int) (string, error) { return s.Namespace, nil })
-	w.Serve(flowWait, flowChain, flowStubborn, flowFlaky, flowWhere, flowShort, flowNobody, flowTwice, flowFan)
+	w.Serve(flowWait, flowChain, flowStubborn, flowFlaky, flowWhere, flowShort, flowNobody, flowTwice, flowFan, flowItems)
 	return w.Run(ctx)
 }
 
@@ -164,6 +164,38 @@ var (
 		sum := workflow.Inline(g, "sum", total, workflow.Gather(g, "all", branches...))
 		return workflow.Do(g, taskAdd, sum, workflow.ID("last"))
 	})
+)
+
+// flowItems is a map whose bodies are a step, a switch and, in one branch, two
+// steps of which the first waits.
+var flowItems = workflow.New("items", func(g *workflow.Graph, n workflow.Value[int]) workflow.Value[int] {
+	list := workflow.Inline(g, "list", func(int) []int {
+		items := make([]int, items)
+		for i := range items {
+			items[i] = i
+		}
+		return items
+	}, n)
+	each := workflow.Map(g, "each", list, func(g *workflow.Graph, item workflow.Value[int]) workflow.Value[int] {
+		first := workflow.Do(g, taskAdd, item, workflow.MaxLosses(20))
+		tenth := workflow.Inline(g, "tenth", func(n int) bool { return n%10 == 0 }, first)
+		return workflow.If(g, "which", tenth,
+			func(g *workflow.Graph) workflow.Value[int] {
+				waited := workflow.Do(g, taskWait, first, workflow.MaxLosses(20))
+				return workflow.Do(g, taskAdd, waited, workflow.MaxLosses(20))
+			},
+			func(g *workflow.Graph) workflow.Value[int] {
+				return workflow.Do(g, taskAdd, first, workflow.MaxLosses(20))
+			})
+	}, workflow.Parallel(25))
+	return workflow.Inline(g, "sum", total, each)
+})
+
+// items is how many items flowItems has, and itemsTotal what they come to: each
+// is two more than its index, those that wait three.
+const (
+	items      = 100
+	itemsTotal = items*(items-1)/2 + 2*items + items/10
 )
 
 func total(ns []int) int {

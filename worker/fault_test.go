@@ -48,13 +48,11 @@ func touchesRuns(t store.Txn) bool {
 	return false
 }
 
-// TestOwnCommitIsRecognisedWhateverItsReply makes each commit in turn fail in
-// each way, and expects that nothing shows: no task is executed twice, for no
-// claim is lost, and the run ends as it should.
-func TestOwnCommitIsRecognisedWhateverItsReply(t *testing.T) {
+// ways are the ways in which a commit fails, or seems to.
+func ways() map[string]func(commit func() (store.Result, error)) (store.Result, error) {
 	errReply := fmt.Errorf("%w: the reply was lost", grapnel.ErrUnknown)
 	type commit = func() (store.Result, error)
-	ways := map[string]func(commit commit) (store.Result, error){
+	return map[string]func(commit commit) (store.Result, error){
 		"refused": func(commit) (store.Result, error) { return store.Result{}, grapnel.ErrUnavailable },
 		"lost before it was applied": func(commit) (store.Result, error) {
 			return store.Result{}, errReply
@@ -77,28 +75,45 @@ func TestOwnCommitIsRecognisedWhateverItsReply(t *testing.T) {
 			return store.Result{}, errReply
 		},
 	}
-	for name, way := range ways {
+}
+
+// nthFails makes the nth commit that concerns runs fail in a way, and returns
+// how many there have been.
+func (w *world) nthFails(nth int, way func(commit func() (store.Result, error)) (store.Result, error)) (seen func() int) {
+	var mu sync.Mutex
+	commits := 0
+	w.st.set(func(t store.Txn, commit func() (store.Result, error)) (store.Result, error) {
+		if !touchesRuns(t) {
+			return commit()
+		}
+		mu.Lock()
+		commits++
+		hit := commits == nth
+		mu.Unlock()
+		if hit {
+			return way(commit)
+		}
+		return commit()
+	})
+	return func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return commits
+	}
+}
+
+// TestOwnCommitIsRecognisedWhateverItsReply makes each commit in turn fail in
+// each way, and expects that nothing shows: no task is executed twice, for no
+// claim is lost, and the run ends as it should.
+func TestOwnCommitIsRecognisedWhateverItsReply(t *testing.T) {
+	for name, way := range ways() {
 		for nth := 1; nth <= 12; nth++ {
 			t.Run(fmt.Sprintf("%s/%d", name, nth), func(t *testing.T) {
 				inWorld(t, func(w *world) {
 					var calls counter
 					wf := diamond(&calls)
 					w.start("r", wf, "1")
-					var mu sync.Mutex
-					seen := 0
-					w.st.set(func(t store.Txn, commit func() (store.Result, error)) (store.Result, error) {
-						if !touchesRuns(t) {
-							return commit()
-						}
-						mu.Lock()
-						seen++
-						hit := seen == nth
-						mu.Unlock()
-						if hit {
-							return way(commit)
-						}
-						return commit()
-					})
+					seen := w.nthFails(nth, way)
 					log, logged := logs()
 					r := w.work(worker.Config{Logger: log}, serve(wf))
 					if out := w.completes("r"); out != `"[6 -6]"` {
@@ -107,11 +122,9 @@ func TestOwnCommitIsRecognisedWhateverItsReply(t *testing.T) {
 					if add, show := calls.of("add"), calls.of("show"); add != 4 || show != 1 {
 						t.Errorf("%d and %d calls, want 4 and 1", add, show)
 					}
-					mu.Lock()
-					if seen < nth && nth <= 7 {
-						t.Errorf("there were %d commits only", seen)
+					if n := seen(); n < nth && nth <= 7 {
+						t.Errorf("there were %d commits only", n)
 					}
-					mu.Unlock()
 					r.drain()
 					faketime.Pass(3 * time.Second) // until what is late has come
 					w.noClaims()

@@ -274,6 +274,14 @@ func demoWorker(ctx context.Context) error {
 	// Of the commands and requests this worker has the definitions alone.
 	w.Serve(beating, single("command", commandtask.Task), single("http", httptask.Task))
 	w.Serve(single("double", double), single("open", open), single("hang", hang), single("render", gpu),
+		workflow.New("odd", func(g *workflow.Graph, in workflow.Value[[]int]) workflow.Value[[]int] {
+			return workflow.Map(g, "each", in, func(g *workflow.Graph, n workflow.Value[int]) workflow.Value[int] {
+				odd := workflow.Inline(g, "is-odd", func(n int) bool { return n%2 == 1 }, n)
+				return workflow.If(g, "which", odd,
+					func(g *workflow.Graph) workflow.Value[int] { return workflow.Do(g, double, n) },
+					func(*workflow.Graph) workflow.Value[int] { return n })
+			})
+		}),
 		workflow.New("timed", func(g *workflow.Graph, in workflow.Value[workflow.None]) workflow.Value[workflow.None] {
 			return workflow.Do(g, hang, in)
 		}, workflow.RunTimeout(100*time.Millisecond)))
