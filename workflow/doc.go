@@ -44,6 +44,26 @@
 // it needs, if that process serves the workflow, and otherwise by a worker that
 // does. A coordinator never runs it.
 //
+// # Branches and maps
+//
+// [If], [When], [Switch] and [Map] add scopes: graphs of their own, built by
+// functions that are called once, while the graph around is built. Such a
+// function adds nodes to the graph it gets, may use values of the graphs around,
+// and returns the value of the scope:
+//
+//	sizes := workflow.Map(g, "each", files, func(g *workflow.Graph, f V[File]) V[int] {
+//		return workflow.If(g, "large", workflow.Inline(g, "is-large", isLarge, f),
+//			func(g *workflow.Graph) V[int] { return workflow.Do(g, resize, f) },
+//			func(g *workflow.Graph) V[int] { return workflow.Const(g, 0) })
+//	}, workflow.Parallel(8))
+//
+// To use the graph around inside of a scope, or a value outside of the scope that
+// made it, is a mistake. In the definition all nodes are one list; those of a
+// scope follow the node that holds it. A run takes one branch of a switch, and
+// the nodes of the others end as skipped; it has the nodes of a map's body once
+// for each item. What comes after a scope waits for all that is in it. When a
+// node in a scope fails for good, the run fails.
+//
 // # Mistakes
 //
 // Neither [New] nor [NewTask] panics or returns an error, so that workflows and
