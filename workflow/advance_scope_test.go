@@ -314,3 +314,113 @@ func TestAdvanceKeepsItsPromisesInScopesUnderLossesFailuresAndCancels(t *testing
 		}
 	})
 }
+
+// limited is a map over a list with a limit, whose body is two tasks, one after the
+// other.
+func limited(t failer, parallel int) *workflow.Definition {
+	t.Helper()
+	def := &workflow.Definition{Name: "limited", Nodes: []workflow.Node{
+		{Kind: workflow.KindMap, Name: "each", Branches: []workflow.Branch{{}}, Policy: workflow.Policy{Parallel: parallel}},
+		{Kind: workflow.KindTask, Name: "each.first", Task: "t", Scope: 1},
+		{Kind: workflow.KindTask, Name: "each.second", Task: "t", Scope: 1, Needs: []int{1}},
+	}}
+	if err := def.Seal(); err != nil {
+		t.Fatalf("seal: %v", err)
+	}
+	return def
+}
+
+// Limits are policies: another one holds from when a state is bound to it, and
+// what has begun goes on.
+func TestTheLimitOfAMapMayChangeUnderARun(t *testing.T) {
+	t.Parallel()
+	def := limited(t, 2)
+	s := workflow.NewState(def, 1)
+	mustAdvance(t, def, s, workflow.MapExpanded{Node: 0, Fence: 1, Now: 2, Items: 5}, workflow.Applied)
+	ready := func() (items []int) {
+		for slot := range s.Nodes {
+			if s.Ready(slot) {
+				items = append(items, slot)
+			}
+		}
+		return items
+	}
+	if got := ready(); !slices.Equal(got, []int{3, 5}) {
+		t.Fatalf("of two items at a time, %v are ready", got)
+	}
+	more := limited(t, 4)
+	if err := s.Bind(more); err != nil {
+		t.Fatal(err)
+	}
+	if got := ready(); !slices.Equal(got, []int{3, 5, 7, 9}) {
+		t.Fatalf("of four items at a time, %v are ready", got)
+	}
+	if n := s.Nodes[9]; n.Since != 2 || n.Available != 2 {
+		t.Errorf("a node that a new limit admits is available since %d and %d, want the state's clock", n.Since, n.Available)
+	}
+	fewer := limited(t, 1)
+	if err := s.Bind(fewer); err != nil {
+		t.Fatal(err)
+	}
+	// The second item's first node was claimed before; that it is done counts, and
+	// its second node waits for its turn.
+	mustAdvance(t, fewer, s, workflow.NodeCompleted{Node: 5, Fence: 2, Now: 3}, workflow.Applied)
+	if got := ready(); !slices.Equal(got, []int{3}) {
+		t.Fatalf("of one item at a time, %v are ready", got)
+	}
+	mustAdvance(t, fewer, s, workflow.ClaimLost{Node: 7, Fence: 3, Worker: "w", Now: 4}, workflow.Applied)
+	mustAdvance(t, fewer, s, workflow.NodeCompleted{Node: 3, Fence: 4, Now: 5}, workflow.Applied)
+	c := mustAdvance(t, fewer, s, workflow.NodeCompleted{Node: 4, Fence: 5, Now: 6}, workflow.Applied)
+	if !slices.Equal(c.Freed, []int{6}) || !slices.Equal(ready(), []int{6}) {
+		t.Fatalf("freed %v, ready %v; want the second item's second node", c.Freed, ready())
+	}
+}
+
+func TestAdvanceRefusesListsThatAreTooLong(t *testing.T) {
+	t.Parallel()
+	def := limited(t, 0)
+	s := workflow.NewState(def, 1)
+	mustAdvance(t, def, s, workflow.MapExpanded{Node: 0, Fence: 1, Now: 2, Items: workflow.MaxItems + 1}, workflow.Applied)
+	if s.Cause == nil || s.Cause.Kind != workflow.KindTooManyItems || s.Nodes[0].Status != grapnel.NodeFailed || len(s.Nodes) != 3 {
+		t.Errorf("cause %+v, node %+v, %d slots", s.Cause, s.Nodes[0], len(s.Nodes))
+	}
+
+	// Maps in maps: each is short enough, together they are not.
+	deep := &workflow.Definition{Name: "deep", Nodes: []workflow.Node{
+		{Kind: workflow.KindMap, Name: "a", Branches: []workflow.Branch{{}}},
+		{Kind: workflow.KindMap, Name: "b", Scope: 1, Branches: []workflow.Branch{{}}},
+		{Kind: workflow.KindTask, Name: "c", Task: "t", Scope: 2},
+	}}
+	if err := deep.Seal(); err != nil {
+		t.Fatal(err)
+	}
+	s = workflow.NewState(deep, 1)
+	mustAdvance(t, deep, s, workflow.MapExpanded{Node: 0, Fence: 1, Now: 2, Items: workflow.MaxItems}, workflow.Applied)
+	for i := 0; s.Cause == nil; i++ {
+		if len(s.Nodes) > workflow.MaxSlots {
+			t.Fatalf("%d slots", len(s.Nodes))
+		}
+		mustAdvance(t, deep, s, workflow.MapExpanded{Node: 3 + 2*i, Fence: grapnel.Fence(2 + i), Now: 2, Items: workflow.MaxItems}, workflow.Applied)
+	}
+	if s.Cause.Kind != workflow.KindTooManyItems || s.Cause.Message != "a[76].b would give the run 20227 nodes, at most 20000 are allowed" {
+		t.Errorf("cause %+v", s.Cause)
+	}
+}
+
+// BenchmarkAdvanceItem is a completion in one of many items of a map.
+func BenchmarkAdvanceItem(b *testing.B) {
+	def := limited(b, 16)
+	start := workflow.NewState(def, 1)
+	mustAdvance(b, def, start, workflow.MapExpanded{Node: 0, Fence: 1, Now: 2, Items: workflow.MaxItems}, workflow.Applied)
+	s, next, fence := start.Clone(), 3, grapnel.Fence(2)
+	for b.Loop() {
+		if next == len(s.Nodes) { // rarely enough to be timed
+			s, next = start.Clone(), 3
+		}
+		if _, err := workflow.Advance(def, s, workflow.NodeCompleted{Node: next, Fence: fence, Now: 3}); err != nil {
+			b.Fatal(err)
+		}
+		next++
+		fence++
+	}
+}
