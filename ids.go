@@ -70,8 +70,8 @@ type OperationID string
 // NewOperationID returns a fresh operation id.
 func NewOperationID() OperationID { return OperationID(newUUID()) }
 
-// NodeKey names a node within a run: its index in the definition, later with
-// an iteration or item behind it. At most 200 bytes of [A-Za-z0-9._-].
+// NodeKey names a node within a run: its index in the definition and, in the
+// bodies of maps, the indices of the items behind it, as in "4.1". At most 200 bytes of [A-Za-z0-9._-].
 type NodeKey string
 
 // Revision is a revision of the store. It only grows.

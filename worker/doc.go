@@ -32,9 +32,10 @@
 // The outcomes of one run that wait at the same time share a commit. It is an
 // edit that is applied anew whenever the head has changed: it may find that a
 // claim is gone, and tells from the fence in the head whether that was this very
-// commit, sent before and answered never, or a loss. Inline nodes that an
-// outcome frees are evaluated in the same commit, and those that these free, and
-// so on. If in the end exactly one node was freed that this worker can execute,
+// commit, sent before and answered never, or a loss. Inline nodes, expressions,
+// switches and maps that an outcome frees are evaluated in the same commit, and
+// those that these free, and so on. What of them that commit cannot evaluate is
+// claimed and executed like a task. If in the end exactly one node was freed that this worker can execute,
 // the claim stays and covers it, which saves a claim and an offer: a chain of n
 // steps costs n+3 key operations. If the run has nothing left to do, the commit
 // ends it, unless an event waits in its mailbox.

@@ -85,7 +85,7 @@ type Node struct {
 	// the nodes of one scope it does not fall.
 	Branch int
 	// Branches are what a holder holds: the branches of a KindSwitch, or the one
-	// body of a KindMap.
+	// body of a KindMap. A holder's time-outs end with its decision.
 	Branches []Branch
 	// Exhaustive makes a KindSwitch fail for good, with [KindNoBranch], when no
 	// branch has its key. Otherwise it ends as skipped then.

@@ -11,6 +11,9 @@
 //     alive at that revision and was the right to that node; fences only grow;
 //   - order: that claim, or cover, is younger than the outcomes of all nodes
 //     that the node needs;
+//   - order in scopes: nothing happens in a branch that was not taken, nor before
+//     the switch or map around has decided, which it does once and under a claim;
+//     and that ends after all in its scope;
 //   - write-once: a completed node never changes, a record is written once, a
 //     run that ended changes only into its next generation, a completed one
 //     never;
