@@ -208,8 +208,8 @@ func (w *worker) claim(id grapnel.RunID, node int) *claim.Claim {
 	h := w.e.load(id)
 	n := &h.State.Nodes[node]
 	target := claim.Target{
-		Run: id, Instance: h.Instance, Node: snapshot.NodeKey(node), Attempt: n.Attempt(), Started: time.Now().UnixMilli(),
-		CoverNode: snapshot.NodeKey(n.Cover.Node), CoverFence: n.Cover.Fence,
+		Run: id, Instance: h.Instance, Node: h.State.Key(node), Attempt: n.Attempt(), Started: time.Now().UnixMilli(),
+		CoverNode: h.State.Key(n.Cover.Node), CoverFence: n.Cover.Fence,
 	}
 	c, _, err := w.s.Acquire(w.e.t.Context(), target, 0)
 	w.e.must(err)
