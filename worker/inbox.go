@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -15,8 +16,13 @@ import (
 	"github.com/grapnel-dev/grapnel/workflow"
 )
 
-// deleteBatch is how many messages are deleted in one commit.
-const deleteBatch = 64
+const (
+	// deleteBatch is how many messages are deleted in one commit, at the most.
+	deleteBatch = 64
+	// deleteWait is for how long a message that was taken waits for others, to be
+	// deleted with them.
+	deleteWait = 20 * time.Millisecond
+)
 
 // followInbox takes messages as they come.
 func (s *session) followInbox() {
@@ -87,7 +93,8 @@ func stopCause(kind, reason string) error {
 	return fmt.Errorf("%w: %s", cause, reason)
 }
 
-// deleteMessages deletes the messages that were taken, many at a time.
+// deleteMessages deletes the messages that were taken, many at a time: nobody
+// waits for it.
 func (s *session) deleteMessages() {
 	ctx := s.Context()
 	for {
@@ -98,14 +105,18 @@ func (s *session) deleteMessages() {
 		case key := <-s.taken:
 			keys = append(keys, key)
 		}
+		over := time.NewTimer(deleteWait)
 		for more := true; more && len(keys) < deleteBatch; {
 			select {
+			case <-ctx.Done():
+				more = false
+			case <-over.C:
+				more = false
 			case key := <-s.taken:
 				keys = append(keys, key)
-			default:
-				more = false
 			}
 		}
+		over.Stop()
 		if s.deleteKeys(ctx, keys) != nil {
 			return
 		}

@@ -230,6 +230,7 @@ func TestMessagesAreDeletedOnceTaken(t *testing.T) {
 			w.offer(h, 0)
 		}
 		w.completes("r")
+		faketime.Pass(time.Second) // messages wait for others to be deleted with
 		synctest.Wait()
 		page, err := w.mem.List(w.t.Context(), store.ListRequest{Prefix: w.keys.Inboxes()})
 		if err != nil || len(page.KVs) != 0 {

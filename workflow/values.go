@@ -150,7 +150,7 @@ func (r seen) Item(holder int) ([]byte, int, error) {
 // depends on that the node at a slot, or the run's output if that is negative,
 // makes from source: each one once.
 func (s *State) Reads(slot int, source Source, visit func(slot int)) {
-	r := reader{s: s, visit: visit, seen: map[int]bool{}, lists: map[int]bool{}}
+	r := reader{s: s, visit: visit}
 	p := spot{}
 	if slot >= 0 {
 		p = s.spotOf(slot)
@@ -160,15 +160,27 @@ func (s *State) Reads(slot int, source Source, visit func(slot int)) {
 
 // ReadsOutput is [State.Reads] for what [Values.Output] returns.
 func (s *State) ReadsOutput(slot int, visit func(slot int)) {
-	r := reader{s: s, visit: visit, seen: map[int]bool{}, lists: map[int]bool{}}
+	r := reader{s: s, visit: visit}
 	r.output(slot)
 }
 
 type reader struct {
 	s     *State
 	visit func(slot int)
-	seen  map[int]bool // slots whose outputs were taken in
+	seen  map[int]bool // slots whose outputs were taken in; nil while there are none
 	lists map[int]bool // and maps whose lists were
+}
+
+// first reports whether a slot is new to a set, and adds it.
+func first(set *map[int]bool, slot int) bool {
+	if (*set)[slot] {
+		return false
+	}
+	if *set == nil {
+		*set = map[int]bool{}
+	}
+	(*set)[slot] = true
+	return true
 }
 
 func (r *reader) source(p spot, source Source) {
@@ -180,8 +192,7 @@ func (r *reader) source(p spot, source Source) {
 			p = r.s.around(p)
 		}
 		if p.block > 0 {
-			if holder := int(r.s.blocks[p.block-1].holder); !r.lists[holder] {
-				r.lists[holder] = true
+			if holder := int(r.s.blocks[p.block-1].holder); first(&r.lists, holder) {
 				r.source(r.s.spotOf(holder), r.s.Node(holder).Input)
 			}
 		}
@@ -192,10 +203,9 @@ func (r *reader) source(p spot, source Source) {
 }
 
 func (r *reader) output(slot int) {
-	if r.seen[slot] {
+	if !first(&r.seen, slot) {
 		return
 	}
-	r.seen[slot] = true
 	node, n := r.s.Node(slot), &r.s.Nodes[slot]
 	switch {
 	case !node.Kind.Holds():

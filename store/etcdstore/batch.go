@@ -40,9 +40,10 @@ type piece struct {
 
 // batcher makes commits share requests. Up to slots requests are under way; a
 // commit that finds a free slot is sent at once, and those that arrive while
-// all are taken wait and go together. There is no delay beyond that. Slots above
-// the first [promptSlots] are free only while a crowd waits: more requests with
-// fewer commits in each would cost etcd more than they would save anybody.
+// all are taken wait and go together. There is no delay beyond that. The first
+// slot is free to all; the others only while so many commits wait that requests
+// of their own are worth it: more requests with fewer commits in each would cost
+// etcd more than they would save anybody.
 //
 // Etcd does not isolate the pieces of a request from each other, so only pieces
 // that do not touch what another writes share one. The oldest piece always goes
@@ -66,16 +67,24 @@ type batcher struct {
 }
 
 const (
-	// promptSlots is how many requests are under way however few commits wait:
-	// one that etcd is writing to its log, and one behind it.
-	promptSlots = 2
-	// crowd is how many commits have to wait for another request to be worth it.
+	// group is how many commits have to wait for a second request, which etcd
+	// takes in while it writes the first one to its log.
+	group = 8
+	// crowd is how many have to wait for a third one, or more.
 	crowd = 32
 )
 
 // wanted reports whether one more slot is to be taken. Called with mu held.
 func (b *batcher) wanted() bool {
-	return b.busy < b.slots && (b.busy < promptSlots || b.queue >= crowd)
+	switch {
+	case b.busy >= b.slots:
+		return false
+	case b.busy == 0:
+		return true
+	case b.busy == 1:
+		return b.queue >= group
+	}
+	return b.queue >= crowd
 }
 
 // lookahead is how many queued pieces are considered for a request, as a

@@ -124,38 +124,47 @@ func holding(t *testing.T, maxOps int, test func(b *rig, next func() *fakeReques
 	})
 }
 
-func TestMoreThanTwoRequestsAreUnderWayOnlyWhileACrowdWaits(t *testing.T) {
+func TestMoreRequestsAreUnderWayOnlyWhileManyCommitsWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeServer{requests: make(chan *fakeRequest, 100)}
 		b := &rig{t: t, batcher: newBatcher(f, 4, 128, 1<<20, time.Minute)}
-		for i := range promptSlots + crowd - 1 {
-			b.start(t.Context(), i, put(fmt.Sprint(i)))
+		var requests []*fakeRequest
+		taken := func() int { // how many commits the last request has
+			synctest.Wait()
+			for len(f.requests) > 0 {
+				requests = append(requests, <-f.requests)
+			}
+			return len(requests[len(requests)-1].pieces)
 		}
-		if n := len(f.requests); n != promptSlots {
-			t.Fatalf("%d requests are under way while %d commits wait, want %d", n, crowd-1, promptSlots)
+		next := 0
+		wait := func(commits, underWay int) {
+			t.Helper()
+			for range commits {
+				next++
+				b.start(t.Context(), next, put(fmt.Sprint(next)))
+			}
+			if taken(); len(requests) != underWay {
+				t.Fatalf("%d requests are under way after %d commits, want %d", len(requests), next, underWay)
+			}
 		}
-		b.start(t.Context(), 40, put("40"))
-		if n := len(f.requests); n != promptSlots+1 {
-			t.Fatalf("%d requests are under way since %d commits waited, want %d", n, crowd, promptSlots+1)
-		}
-		first, second, third := <-f.requests, <-f.requests, <-f.requests
-		if n := len(third.pieces); n != crowd {
+		wait(group, 1)
+		wait(1, 2)
+		wait(crowd-1, 2)
+		wait(1, 3)
+		if n := taken(); n != crowd {
 			t.Errorf("the third request has %d commits, want all %d that waited", n, crowd)
 		}
-		b.start(t.Context(), 41, put("41"))
-		third.answer <- nil
-		synctest.Wait()
-		if n := len(f.requests); n != 0 {
-			t.Errorf("the slot for a crowd took %d more requests for one commit", n)
+		wait(group-1, 3)
+		requests[2].answer <- nil
+		requests[1].answer <- nil
+		wait(0, 3) // the slots for many were given back
+		requests[0].answer <- nil
+		wait(0, 4)
+		if n := taken(); n != group-1 {
+			t.Errorf("the last request has %d commits, want all %d that waited", n, group-1)
 		}
-		first.answer <- nil
-		synctest.Wait()
-		if n := len(f.requests); n != 1 {
-			t.Errorf("a free slot took %d requests for the commit that waits, want 1", n)
-		}
-		second.answer <- nil
-		(<-f.requests).answer <- nil
+		requests[3].answer <- nil
 		b.close(errClosed)
 		b.wg.Wait()
 	})

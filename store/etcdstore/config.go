@@ -52,7 +52,8 @@ type Config struct {
 	// commit may be larger: it goes alone.
 	MaxBytes int
 	// InFlight is how many requests that write are under way at a time, at the
-	// most; zero means 4. More than two are only while many commits wait.
+	// most; zero means 4. More than one are only while several commits wait,
+	// more than two while many do.
 	InFlight int
 
 	// AllowOldServers makes [Open] warn of servers that it refuses otherwise;
