@@ -3,6 +3,7 @@ package nearest
 
 import (
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -77,3 +78,17 @@ func distance(a, b []rune, limit int) int {
 }
 
 func abs(n int) int { return max(n, -n) }
+
+// Likely is Nearest for messages to people: of a short name that begins with
+// another letter, nothing is near enough to be worth naming.
+func Likely(s string, known ...string) (best string, ok bool) {
+	const short = 5
+	best, ok = New(known...).Nearest(s)
+	if !ok || s == "" || best == "" {
+		return "", false
+	}
+	if utf8.RuneCountInString(s) < short && !strings.EqualFold(s[:1], best[:1]) {
+		return "", false
+	}
+	return best, true
+}

@@ -51,3 +51,14 @@ func TestDistanceIsSymmetricAndStopsOnlyBeyondItsLimit(t *testing.T) {
 		}
 	})
 }
+
+func TestLikelyDoesNotGuessAtShortNames(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ text, want string }{
+		{"lst", "list"}, {"tist", ""}, {"Lst", "list"}, {"imeout", "timeout"}, {"", ""}, {"x", ""},
+	} {
+		if got, ok := Likely(tc.text, "list", "timeout", ""); got != tc.want || ok != (tc.want != "") {
+			t.Errorf("likely for %q is %q, %t; want %q", tc.text, got, ok, tc.want)
+		}
+	}
+}
