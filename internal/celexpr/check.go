@@ -135,6 +135,7 @@ type walk struct {
 	uses     map[string]map[string]bool
 	whole    map[string]bool
 	dashed   [][2]int // places of names with a dash that were written as fields
+	misread  bool     // what the checker says is about something else than was meant
 }
 
 // locals are the variables of macros around an expression, with their types as
@@ -287,6 +288,7 @@ func (w *walk) variable(e ast.Expr, in locals, part bool) *Type {
 	if !part {
 		w.whole[name] = true
 		if t.Parts != "" {
+			w.misread = true
 			w.problem(e.ID(), "%s", t.Parts)
 		}
 	}
@@ -366,6 +368,7 @@ func (w *walk) unknownField(id int64, of *Type, field string) {
 	known := slices.Sorted(maps.Keys(of.Fields))
 	for _, name := range slices.Backward(known) { // the longest of those that begin alike
 		if strings.HasPrefix(name, field+"-") && strings.HasPrefix(w.expr[at:], name) {
+			w.misread = true
 			w.dashed = append(w.dashed, [2]int{at, at + len(name)})
 			w.problemAt(id, at, fmt.Sprintf("%s has a dash in its name, which reads as minus; write %s[%q]", name, of.Name, name))
 			return
@@ -421,7 +424,7 @@ func (*Scope) toName(expr string, at int) int {
 // typeProblem reports what CEL's checker says, unless it follows from what was
 // said before.
 func (w *walk) typeProblem(issue *common.Error) {
-	if w.told[issue.ExprID] {
+	if w.told[issue.ExprID] || w.misread {
 		return
 	}
 	at := w.scope.toName(w.expr, offset(w.expr, issue.Location))
