@@ -51,6 +51,8 @@ var layout = map[string]rule{
 	"ui":               {},
 	"workflowtest":     {forTests: true},
 
+	"docs/schema": {},
+
 	"internal/mutation":        {},
 	"internal/lease":           {imports: "store"},
 	"internal/embedetcd":       {},
