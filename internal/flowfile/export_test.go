@@ -7,6 +7,7 @@ var Keys = map[string][]string{
 	"input":           inputKeys,
 	"secret":          secretKeys,
 	"secretReference": secretRefKeys,
+	"headerReference": headerRefKeys,
 	"defaults":        defaultKeys,
 	"task":            append(append([]string{}, commonKeys...), runKeys...),
 	"runOutputs":      runOutputKeys,

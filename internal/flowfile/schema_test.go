@@ -60,7 +60,7 @@ var beyond = []string{
 	"expr-", "needs-unknown", "needs-itself", "needs-circle", "needs-two-circles", "constant-too-long",
 	"secret-unknown", "secret-undeclared", "secret-in-", "task-for-each-not-a-list", "task-if-not-bool", "task-if-two",
 	"heartbeat-too-long", "input-default-expression", "nested-too-deep", "tag-unknown", "top-expression-in-key",
-	"input-number-too-large", "file-two-documents", "file-line-separator", "alias-merge",
+	"input-number-too-large", "file-two-documents", "file-line-separator", "alias-merge", "http-url-user", "task-zero-byte",
 }
 
 func TestTheSchemaRefusesWrongFiles(t *testing.T) {

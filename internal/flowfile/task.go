@@ -3,6 +3,7 @@ package flowfile
 import (
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -21,6 +22,7 @@ var (
 	httpKeys        = []string{"method", "url", "headers", "body", "expect"}
 	outFileKeys     = []string{"path", "as"}
 	secretRefKeys   = []string{"secret"}
+	headerRefKeys   = []string{"secret", "prefix"}
 	stdoutForms     = []string{"text", "json", "none"}
 	fileForms       = []string{"text", "json"}
 	maxListedItems  = 256
@@ -159,7 +161,7 @@ func (r *reader) command(f *File, keys map[string]field, what string) *command {
 	c := &command{env: map[string]*value{}, secrets: map[string]string{}, stdout: "text"}
 	r.run(c, keys["run"].value, what)
 	if v, ok := keys["env"]; ok {
-		r.texts(f, v.value, "env of "+what, c.env, c.secrets, func(key *yaml.Node, name string) {
+		r.texts(f, v.value, "env of "+what, secretRefKeys, c.env, c.secrets, func(key *yaml.Node, name string) {
 			switch {
 			case !isVariable(name):
 				r.add(at(key), "%s cannot be a variable; its name has letters, digits and _", quote(name))
@@ -220,13 +222,13 @@ func (r *reader) outFiles(n *yaml.Node, what string) []outFile {
 		}
 		file := outFile{name: f.name, as: "text"}
 		if f.value.Kind != yaml.MappingNode {
-			file.path = r.words(f.value, "path of file "+f.name)
+			file.path = r.localPath(f.value, f.name)
 			files = append(files, file)
 			continue
 		}
 		keys, _ := r.object(f.value, "file "+f.name, outFileKeys)
 		if v, ok := keys["path"]; ok {
-			file.path = r.words(v.value, "path of file "+f.name)
+			file.path = r.localPath(v.value, f.name)
 		} else {
 			r.add(at(f.value), "file %s has no path; say where the command writes it", f.name)
 		}
@@ -238,6 +240,16 @@ func (r *reader) outFiles(n *yaml.Node, what string) []outFile {
 	return files
 }
 
+// localPath reads the path of an output, which must be where the command runs,
+// or below.
+func (r *reader) localPath(n *yaml.Node, name string) *value {
+	v := r.words(n, "path of file "+name)
+	if v.kind == plain && n.Kind == yaml.ScalarNode && !filepath.IsLocal(v.text) {
+		r.add(at(n), "path of file %s cannot be %s; it is relative to the folder of the command and stays in it", name, quote(v.text))
+	}
+	return v
+}
+
 func (r *reader) oneOf(n *yaml.Node, what string, forms []string) string {
 	s, ok := r.text(n, what)
 	if ok && !slices.Contains(forms, s) {
@@ -246,8 +258,9 @@ func (r *reader) oneOf(n *yaml.Node, what string, forms []string) string {
 	return s
 }
 
-// texts reads a mapping of texts, some of which may be secrets.
-func (r *reader) texts(f *File, n *yaml.Node, what string, texts map[string]*value, secrets map[string]string, check func(key *yaml.Node, name string)) {
+// texts reads a mapping of texts, some of which may be secrets. A secret with a
+// prefix, as headers may have, has it among the texts.
+func (r *reader) texts(f *File, n *yaml.Node, what string, refKeys []string, texts map[string]*value, secrets map[string]string, check func(key *yaml.Node, name string)) {
 	fields, _ := r.mapping(n, what)
 	for _, field := range fields {
 		check(field.key, field.name)
@@ -255,15 +268,20 @@ func (r *reader) texts(f *File, n *yaml.Node, what string, texts map[string]*val
 			texts[field.name] = r.words(field.value, field.name+" in "+what)
 			continue
 		}
-		keys, ok := r.object(field.value, field.name+" in "+what, secretRefKeys)
+		keys, ok := r.object(field.value, field.name+" in "+what, refKeys)
 		v, has := keys["secret"]
 		switch {
 		case ok && len(field.value.Content) == 0:
 			r.add(at(field.value), "%s in %s must be text, or {secret: NAME}", field.name, what)
+		case ok && !has && keys["prefix"].value != nil:
+			r.add(at(field.value), "%s in %s has a prefix of no secret; add secret, or write it as text", field.name, what)
 		case has:
 			if name, ok := r.text(v.value, "secret of "+field.name); ok {
 				r.secret(f, v.value, name)
 				secrets[field.name] = name
+			}
+			if p, ok := keys["prefix"]; ok {
+				texts[field.name] = r.words(p.value, "prefix of "+field.name)
 			}
 		}
 	}
@@ -304,11 +322,19 @@ func (r *reader) http(f *File, keys map[string]field, what string) *httpCall {
 		}
 	}
 	if v, ok := fields["headers"]; ok {
-		r.texts(f, v.value, "headers of "+what, h.headers, h.secrets, func(key *yaml.Node, name string) {
-			if !isHeader(name) {
+		r.texts(f, v.value, "headers of "+what, headerRefKeys, h.headers, h.secrets, func(key *yaml.Node, name string) {
+			switch {
+			case !isHeader(name):
 				r.add(at(key), "%s cannot be a header", quote(name))
+			case slices.Contains(ownHeaders, http.CanonicalHeaderKey(name)):
+				r.add(at(key), "header %s cannot be set; it follows from the request", name)
 			}
 		})
+		for _, name := range sortedKeys(h.headers) {
+			if v := h.headers[name]; v.kind == plain && strings.ContainsFunc(v.text, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }) {
+				r.add(at(v.node), "header %s has a control character or the end of a line in its value", name)
+			}
+		}
 	}
 	if v, ok := fields["body"]; ok {
 		h.body = r.any(v.value, "body")
@@ -328,6 +354,11 @@ func (r *reader) http(f *File, keys map[string]field, what string) *httpCall {
 // isHeader reports whether s can be the name of a header.
 func isHeader(s string) bool {
 	return s != "" && strings.Trim(s, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+}
+
+// ownHeaders are headers that a request has anyway.
+var ownHeaders = []string{
+	"Host", "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Trailer", "Te", "Proxy-Authorization", "Proxy-Connection",
 }
 
 func isMethod(s string) bool {
@@ -350,6 +381,10 @@ func (r *reader) checkURL(v *value, what string) {
 		begin, _, _ = strings.Cut(begin, "://")
 		u, err = &url.URL{Scheme: begin, Host: "known-later"}, nil
 	}
+	if err == nil && u.User != nil {
+		r.add(at(v.node), "url of %s has a user in it, which would be in the run's state; send a header from a secret", what)
+		return
+	}
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		r.add(at(v.node), "url of %s must begin with http:// or https:// and a host", what)
 	}
@@ -366,7 +401,7 @@ func (r *reader) expect(n *yaml.Node, what string) []int {
 	}
 	var codes []int
 	for _, elem := range elems {
-		if code, ok := r.integer(elem, "a status in expect of "+what, 100, 599); ok {
+		if code, ok := r.integer(elem, "a status in expect of "+what, 200, 599); ok {
 			codes = append(codes, code)
 		}
 	}

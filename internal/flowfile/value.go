@@ -162,6 +162,9 @@ func (r *reader) number(n *yaml.Node, what string) string {
 func (r *reader) words(n *yaml.Node, what string) *value {
 	switch {
 	case isText(n):
+		if i := strings.IndexByte(n.Value, 0); i >= 0 {
+			r.add(r.src.inside(n, i), "%s has a zero byte in it", what)
+		}
 		v := r.template(n)
 		v.words = true
 		return v
