@@ -69,7 +69,7 @@ func (r *reader) compile(f *File) {
 	for _, i := range f.order {
 		c.compileTask(f.tasks[i])
 	}
-	c.task, c.needs = nil, nil
+	c.task, c.needs, c.scope = nil, nil, 0
 	c.def.Output = workflow.Source{Kind: workflow.SourceNone}
 	if f.output != nil {
 		c.def.Output = c.value(outputNode, f.output, f.output)

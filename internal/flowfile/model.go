@@ -65,7 +65,6 @@ type task struct {
 	http    *httpCall
 
 	output *celexpr.Type // of one run of the task
-	item   *celexpr.Type // in a for_each
 	// perItem is set if the condition is decided for each item.
 	perItem bool
 }
