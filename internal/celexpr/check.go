@@ -118,4 +118,3 @@ func offset(expr string, at common.Location) int {
 	}
 	return start
 }
-

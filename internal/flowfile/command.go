@@ -153,4 +153,3 @@ func (r *reader) secret(f *File, n *yaml.Node, name string) {
 	}
 	r.add(at(n), "there is no secret %s%s", quote(name), suggest(name, names, "there are "))
 }
-

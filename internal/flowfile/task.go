@@ -153,4 +153,3 @@ func (r *reader) with(n *yaml.Node, what string) *value {
 	}
 	return v
 }
-
