@@ -120,6 +120,8 @@ type stored struct {
 	records map[int][]byte
 }
 
+func (v *stored) RunID() grapnel.RunID { return v.head.Run }
+
 func (v *stored) Input() ([]byte, error) { return v.head.Input, nil }
 
 func (v *stored) Output(slot int) ([]byte, error) {

@@ -17,9 +17,11 @@ import (
 // tasks and runs that a value is made from, and a run's output itself.
 const MaxEvaluated = 4 << 20
 
-// Resolver gives a [Source] what it reads. All methods return JSON, which is not
-// modified; no bytes at all count as null. [Values] makes resolvers.
+// Resolver gives a [Source] what it reads. All methods but RunID return JSON,
+// which is not modified; no bytes at all count as null. [Values] makes resolvers.
 type Resolver interface {
+	// RunID returns the run's id.
+	RunID() grapnel.RunID
 	// Input returns the run's input.
 	Input() ([]byte, error)
 	// Output returns what a node came to, by its index in the definition.
@@ -64,6 +66,8 @@ func (s Source) eval(r Resolver) ([]byte, error) {
 			item = strconv.AppendInt(nil, int64(index), 10)
 		}
 		return item, err
+	case SourceRunID:
+		return marshal(r.RunID())
 	case SourceConst:
 		return s.Const, nil
 	case SourceField:

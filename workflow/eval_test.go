@@ -38,6 +38,7 @@ func TestEval(t *testing.T) {
 		{"input", r.input, input},
 		{"node", `"zero"`, workflow.Source{Kind: workflow.SourceNode}},
 		{"no bytes", `null`, workflow.Source{Kind: workflow.SourceNode, Node: 1}},
+		{"run id", `"a \"run\""`, workflow.Source{Kind: workflow.SourceRunID}},
 		{"constant", `1.50`, constant(`1.50`)},
 		{"a number beyond float64's precision", `9007199254740993`, field(input, "a", "b")},
 		{"a number beyond float64's range", `1e400`, field(input, "a", "c")},
@@ -94,6 +95,7 @@ func TestEval(t *testing.T) {
 
 type failing struct{ err error }
 
+func (f failing) RunID() grapnel.RunID          { return "" }
 func (f failing) Input() ([]byte, error)        { return nil, f.err }
 func (f failing) Output(int) ([]byte, error)    { return nil, f.err }
 func (f failing) Item(int) ([]byte, int, error) { return nil, 0, f.err }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/workflow"
 )
 
@@ -16,6 +17,7 @@ type resolver struct {
 	outputs []string
 }
 
+func (r resolver) RunID() grapnel.RunID            { return "a \"run\"" }
 func (r resolver) Input() ([]byte, error)          { return []byte(r.input), nil }
 func (r resolver) Output(n int) ([]byte, error)    { return []byte(r.outputs[n]), nil }
 func (r resolver) Item(n int) ([]byte, int, error) { return []byte(r.outputs[n]), n, nil }

@@ -126,7 +126,7 @@ func (t *topology) source(s Source) {
 		for _, p := range s.Paths {
 			t.path(p)
 		}
-	case SourceNone, SourceInput, SourceGather:
+	case SourceNone, SourceInput, SourceRunID, SourceGather:
 	}
 	t.number(len(s.Of))
 	for _, of := range s.Of {

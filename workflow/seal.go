@@ -153,7 +153,7 @@ func (s Source) checkAt(depth, limit int, sources *int) error {
 func (s Source) checkShape(limit int) error {
 	parts := 0
 	switch s.Kind {
-	case SourceNone, SourceInput:
+	case SourceNone, SourceInput, SourceRunID:
 	case SourceNode, SourceItem, SourceIndex:
 		if s.Node < 0 || s.Node >= limit {
 			return fmt.Errorf("%w: node %d is read before it is made", grapnel.ErrInvalid, s.Node)

@@ -24,6 +24,8 @@ const (
 	SourceItem SourceKind = 7
 	// SourceIndex is the index of that item, from 0.
 	SourceIndex SourceKind = 8
+	// SourceRunID is the run's id, a JSON string.
+	SourceRunID SourceKind = 9
 )
 
 // Source says, as data that any process can evaluate, how a value is made from

@@ -8,9 +8,11 @@ import (
 	"github.com/grapnel-dev/grapnel"
 )
 
-// Stored gives what is stored of a run. Both methods return JSON, which is not
-// modified; no bytes at all count as null.
+// Stored gives what is stored of a run. All methods but RunID return JSON, which
+// is not modified; no bytes at all count as null.
 type Stored interface {
+	// RunID returns the run's id.
+	RunID() grapnel.RunID
 	// Input returns the run's input.
 	Input() ([]byte, error)
 	// Output returns the output of a completed node, by its slot. It is not asked
@@ -123,6 +125,8 @@ type seen struct {
 	v *Values
 	p spot
 }
+
+func (r seen) RunID() grapnel.RunID { return r.v.stored.RunID() }
 
 func (r seen) Input() ([]byte, error) { return r.v.stored.Input() }
 

@@ -84,6 +84,8 @@ type player struct {
 	most    map[string]int // by node, how many instances were ready at a time
 }
 
+func (p *player) RunID() grapnel.RunID { return "run-1" }
+
 func (p *player) Input() ([]byte, error) { return p.input, nil }
 
 func (p *player) Output(slot int) ([]byte, error) { return p.outputs[slot], nil }
