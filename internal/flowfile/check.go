@@ -28,7 +28,7 @@ var elsewhere = map[string]string{
 	"jobs":    "the outputs of other tasks are in tasks: tasks.NAME",
 	"outputs": "the outputs of other tasks are in tasks: tasks.NAME",
 	"matrix":  "the item of a for_each is in item, its number from 0 in index",
-	"github":  "facts of the run are in run: run.workflow; a command has others in its environment, such as $GRAPNEL_RUN_ID",
+	"github":  "facts of the run are in run: run.id and run.workflow",
 	varItem:   "item is known only in tasks with for_each",
 	varIndex:  "index is known only in tasks with for_each",
 	varWith:   "with is known only in run, http and what belongs to them, of a task that has a with",
@@ -57,8 +57,7 @@ func (c *checker) check() error {
 		inputs[in.Name] = in.celType()
 	}
 	c.inputs = celexpr.Object(varInputs, inputs)
-	c.run = celexpr.Object(varRun, map[string]*celexpr.Type{"workflow": celexpr.String})
-	c.run.Missing = map[string]string{"id": "expressions do not know the run's id; a command has it in $GRAPNEL_RUN_ID"}
+	c.run = celexpr.Object(varRun, map[string]*celexpr.Type{"id": celexpr.String, "workflow": celexpr.String})
 	for _, t := range c.file.tasks {
 		c.names(t)
 		if err := c.task(t); err != nil {

@@ -238,7 +238,8 @@ func (c *compiler) environment(v *value) workflow.Source {
 				set(workflow.Source{Kind: workflow.SourceNode, Node: c.done[t]}, name, t)
 			}
 		case varRun:
-			set(workflow.Source{Kind: workflow.SourceConst, Const: fmt.Appendf(nil, `{"workflow":%s}`, jsonText(c.file.Name))}, name)
+			set(workflow.Source{Kind: workflow.SourceRunID}, name, "id")
+			set(workflow.Source{Kind: workflow.SourceConst, Const: jsonText(c.file.Name)}, name, "workflow")
 		case varItem:
 			set(workflow.Source{Kind: workflow.SourceItem, Node: c.mapNode}, name)
 		case varIndex:

@@ -157,6 +157,8 @@ func source(d *workflow.Definition, s workflow.Source) string {
 		return "nothing"
 	case workflow.SourceInput:
 		return "the run's input"
+	case workflow.SourceRunID:
+		return "the run's id"
 	case workflow.SourceNode:
 		return "<" + d.Nodes[s.Node].Name + ">"
 	case workflow.SourceConst:
