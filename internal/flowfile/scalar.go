@@ -141,10 +141,19 @@ func (a *aligner) take(n, size int) bool {
 	return true
 }
 
-// breakAhead reports whether nothing but white space is left of the line.
+// breakAhead reports whether the line ends here, but for white space that goes
+// with its end. In a folded block white space stays.
 func (a *aligner) breakAhead() bool {
-	rest := strings.TrimLeft(a.src[a.i:], " \t\r")
-	return strings.HasPrefix(rest, "\n")
+	space := " \t\r"
+	if a.style&yaml.FoldedStyle != 0 {
+		space = "\r"
+	}
+	return strings.HasPrefix(strings.TrimLeft(a.src[a.i:], space), "\n")
+}
+
+// blankAhead reports whether nothing but white space is left of the line.
+func (a *aligner) blankAhead() bool {
+	return strings.HasPrefix(strings.TrimLeft(a.src[a.i:], " \t\r"), "\n")
 }
 
 // fold matches the end of a line, and empty lines behind it, with the space or
@@ -165,7 +174,7 @@ func (a *aligner) fold() bool {
 		a.i += len(a.src[a.i:]) - len(strings.TrimLeft(a.src[a.i:], " \t\r\n"))
 		return true
 	}
-	for a.breakAhead() {
+	for a.blankAhead() {
 		a.i += strings.IndexByte(a.src[a.i:], '\n') + 1
 	}
 	a.dedent()
