@@ -20,6 +20,7 @@ type Scope struct {
 	provider  *provider
 	roots     map[string]*Type
 	elsewhere map[string]string
+	hidden    map[string]map[string]string // by variable and field, why it is
 }
 
 // Problem is something wrong in an expression.
@@ -46,20 +47,42 @@ func NewScope(variables map[string]*Type, elsewhere map[string]string) (*Scope, 
 	if err != nil {
 		return nil, fmt.Errorf("set up CEL: %w", err)
 	}
-	p := &provider{Registry: registry, objects: map[string]*Type{}}
-	options := []cel.EnvOption{cel.CustomTypeProvider(p)}
-	for _, name := range slices.Sorted(maps.Keys(variables)) {
-		options = append(options, cel.Variable(name, p.cel(variables[name])))
-	}
 	base, err := baseEnv()
 	if err != nil {
 		return nil, err
 	}
-	env, err := base.Extend(options...)
+	s := &Scope{env: base, provider: &provider{Provider: registry, objects: map[string]*Type{}}, elsewhere: elsewhere}
+	return s.With(variables)
+}
+
+// With returns a scope with more variables. It shares what s knows, so it takes
+// little time.
+func (s *Scope) With(variables map[string]*Type) (*Scope, error) {
+	inner := *s
+	inner.provider = &provider{Provider: s.provider, objects: map[string]*Type{}}
+	inner.roots = maps.Clone(s.roots)
+	if inner.roots == nil {
+		inner.roots = map[string]*Type{}
+	}
+	maps.Copy(inner.roots, variables)
+	options := []cel.EnvOption{cel.CustomTypeProvider(inner.provider)}
+	for _, name := range slices.Sorted(maps.Keys(variables)) {
+		options = append(options, cel.Variable(name, inner.provider.cel(variables[name])))
+	}
+	env, err := s.env.Extend(options...)
 	if err != nil {
 		return nil, fmt.Errorf("declare the variables of expressions: %w", err)
 	}
-	return &Scope{env: env, provider: p, roots: variables, elsewhere: elsewhere}, nil
+	inner.env = env
+	return &inner, nil
+}
+
+// Hide returns a scope in which a field of a variable cannot be used, with the
+// reason.
+func (s *Scope) Hide(variable, field, why string) *Scope {
+	inner := *s
+	inner.hidden = map[string]map[string]string{variable: {field: why}}
+	return &inner
 }
 
 // Check parses an expression and checks its names and types. It returns what is

@@ -37,6 +37,14 @@ var (
 // readable says what CEL's compiler says in words that need no knowledge of its
 // parts.
 func readable(message string) string {
+	switch {
+	case strings.Contains(message, "code point size exceeds limit"):
+		return fmt.Sprintf("the expression has more than %d characters", MaxSource)
+	case strings.Contains(message, "recursion limit exceeded"), strings.Contains(message, "recursion depth exceeded"), strings.Contains(message, "nesting depth"):
+		return "the expression is nested too deeply"
+	case strings.Contains(message, "node count"), strings.Contains(message, "node limit"):
+		return "the expression has too many parts"
+	}
 	if m := unexpected.FindStringSubmatch(message); m != nil {
 		if m[1] == "<EOF>" {
 			return "the expression ends too early"

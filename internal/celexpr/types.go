@@ -88,8 +88,22 @@ func (t *Type) String() string {
 
 // provider tells CEL's checker of objects.
 type provider struct {
-	*types.Registry
-	objects map[string]*Type
+	types.Provider // of what is not found in objects
+	objects        map[string]*Type
+}
+
+// object finds an object by its name.
+func (p *provider) object(name string) (*Type, bool) {
+	for {
+		if t, ok := p.objects[name]; ok {
+			return t, true
+		}
+		outer, ok := p.Provider.(*provider)
+		if !ok {
+			return nil, false
+		}
+		p = outer
+	}
 }
 
 // cel returns t as CEL has it, and notes the objects in it.
@@ -110,6 +124,9 @@ func (p *provider) cel(t *Type) *cel.Type {
 	case KindMap:
 		return cel.MapType(cel.StringType, p.cel(t.Elem))
 	case KindObject:
+		if known, ok := p.object(t.Name); ok && known == t {
+			return cel.ObjectType(t.Name)
+		}
 		p.objects[t.Name] = t
 		for _, name := range slices.Sorted(maps.Keys(t.Fields)) {
 			p.cel(t.Fields[name])
@@ -140,7 +157,7 @@ func (p *provider) known(t *cel.Type) *Type {
 		}
 		return Map(Any)
 	case types.StructKind:
-		if object, ok := p.objects[t.TypeName()]; ok {
+		if object, ok := p.object(t.TypeName()); ok {
 			return object
 		}
 	case types.DynKind, types.AnyKind, types.TypeParamKind:
@@ -155,25 +172,25 @@ func (p *provider) known(t *cel.Type) *Type {
 
 // FindStructType implements [types.Provider].
 func (p *provider) FindStructType(name string) (*types.Type, bool) {
-	if _, ok := p.objects[name]; ok {
+	if _, ok := p.object(name); ok {
 		return types.NewTypeTypeWithParam(types.NewObjectType(name)), true
 	}
-	return p.Registry.FindStructType(name)
+	return p.Provider.FindStructType(name)
 }
 
 // FindStructFieldNames implements [types.Provider].
 func (p *provider) FindStructFieldNames(name string) ([]string, bool) {
-	if object, ok := p.objects[name]; ok {
+	if object, ok := p.object(name); ok {
 		return slices.Sorted(maps.Keys(object.Fields)), true
 	}
-	return p.Registry.FindStructFieldNames(name)
+	return p.Provider.FindStructFieldNames(name)
 }
 
 // FindStructFieldType implements [types.Provider].
 func (p *provider) FindStructFieldType(name, field string) (*types.FieldType, bool) {
-	object, ok := p.objects[name]
+	object, ok := p.object(name)
 	if !ok {
-		return p.Registry.FindStructFieldType(name, field)
+		return p.Provider.FindStructFieldType(name, field)
 	}
 	t, ok := object.Fields[field]
 	if !ok {

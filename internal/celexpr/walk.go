@@ -227,7 +227,11 @@ func (w *walk) field(e, operand ast.Expr, field string, in locals) *Type {
 	if of.Kind == KindObject {
 		t, ok := of.Fields[field]
 		if !ok {
-			w.unknownField(e.ID(), of, field)
+			w.unknownField(e.ID(), of, field, "")
+			return nil
+		}
+		if why, hidden := w.scope.hidden[root][field]; hidden {
+			w.unknownField(e.ID(), of, field, why)
 			return nil
 		}
 		if root != "" {
@@ -247,12 +251,17 @@ func (w *walk) field(e, operand ast.Expr, field string, in locals) *Type {
 	return nil
 }
 
-func (w *walk) unknownField(id int64, of *Type, field string) {
+// unknownField reports a field that is not there, or is not to be used: why says
+// why.
+func (w *walk) unknownField(id int64, of *Type, field, why string) {
 	at := w.place(id)
 	if i := strings.Index(w.expr[at:], field); i >= 0 {
 		at += i
 	}
-	if why, ok := of.Missing[field]; ok {
+	if why == "" {
+		why = of.Missing[field]
+	}
+	if why != "" {
 		w.problemAt(id, at, why)
 		return
 	}

@@ -40,8 +40,6 @@ type checker struct {
 	*reader
 	file   *File
 	byName map[string]int
-	inputs *celexpr.Type
-	run    *celexpr.Type
 }
 
 // check reports what is wrong, and fills in what the file's compilation needs. An
@@ -52,25 +50,17 @@ func (c *checker) check() error {
 		c.byName[t.name] = i
 		t.output = t.shape()
 	}
-	inputs := map[string]*celexpr.Type{}
-	for _, in := range c.file.Inputs {
-		inputs[in.Name] = in.celType()
+	scope, err := c.scope()
+	if err != nil {
+		return err
 	}
-	c.inputs = celexpr.Object(varInputs, inputs)
-	c.run = celexpr.Object(varRun, map[string]*celexpr.Type{"id": celexpr.String, "workflow": celexpr.String})
 	for _, t := range c.file.tasks {
 		c.names(t)
-		if err := c.task(t); err != nil {
+		if err := c.task(scope, t); err != nil {
 			return err
 		}
 	}
-	if c.file.output != nil {
-		scope, err := c.scope(nil, nil)
-		if err != nil {
-			return err
-		}
-		c.file.output.expressions(func(e *expression) { c.expression(scope, e) })
-	}
+	c.file.output.expressions(func(e *expression) { c.expression(scope, e) })
 	c.order()
 	return nil
 }
@@ -95,31 +85,30 @@ func (c *checker) names(t *task) {
 
 // task checks the expressions of a task, each kind of place with the names that
 // are known there.
-func (c *checker) task(t *task) error {
-	outer, err := c.scope(t, nil)
-	if err != nil {
-		return err
+func (c *checker) task(file *celexpr.Scope, t *task) error {
+	if !t.hasExpressions() {
+		return nil
 	}
-	item := map[string]*celexpr.Type{}
+	outer := file.Hide(varTasks, t.name, fmt.Sprintf("task %s cannot use its own output", t.name))
+	inItem := outer
 	if t.forEach != nil {
-		item[varItem], item[varIndex] = c.items(outer, t), celexpr.Int
-	}
-	inItem, err := c.scope(t, item)
-	if err != nil {
-		return err
+		var err error
+		if inItem, err = outer.With(map[string]*celexpr.Type{varItem: c.items(outer, t), varIndex: celexpr.Int}); err != nil {
+			return err
+		}
 	}
 	c.condition(inItem, t)
+	body := inItem
 	if t.with != nil {
 		t.with.expressions(func(e *expression) { c.use(inItem, t, e) })
 		fields := map[string]*celexpr.Type{}
 		for i, name := range t.with.keys {
 			fields[name] = t.with.list[i].celType()
 		}
-		item[varWith] = celexpr.Object(varWith, fields)
-	}
-	body, err := c.scope(t, item)
-	if err != nil {
-		return err
+		var err error
+		if body, err = inItem.With(map[string]*celexpr.Type{varWith: celexpr.Object(varWith, fields)}); err != nil {
+			return err
+		}
 	}
 	t.values(func(v *value) {
 		v.expressions(func(e *expression) { c.use(body, t, e) })
@@ -193,6 +182,10 @@ func (c *checker) use(scope *celexpr.Scope, t *task, e *expression) {
 }
 
 func (c *checker) expression(scope *celexpr.Scope, e *expression) {
+	if c.full() {
+		c.more++ // not looked at: nobody reads so many messages
+		return
+	}
 	checked, problems := scope.Check(e.source)
 	for _, p := range problems {
 		c.add(c.src.inside(e.node, e.start+p.Offset), "%s", p.Text)
@@ -200,22 +193,22 @@ func (c *checker) expression(scope *celexpr.Scope, e *expression) {
 	e.checked = checked
 }
 
-// scope returns what expressions of a task see; of the workflow's output
-// without a task.
-func (c *checker) scope(t *task, more map[string]*celexpr.Type) (*celexpr.Scope, error) {
+// scope returns what all expressions of the file see.
+func (c *checker) scope() (*celexpr.Scope, error) {
+	inputs := map[string]*celexpr.Type{}
+	for _, in := range c.file.Inputs {
+		inputs[in.Name] = in.celType()
+	}
 	tasks := celexpr.Object(varTasks, map[string]*celexpr.Type{})
 	tasks.Parts = "tasks cannot be used as a whole; name a task: tasks.NAME"
-	for _, other := range c.file.tasks {
-		if other != t {
-			tasks.Fields[other.name] = other.result()
-		}
+	for _, t := range c.file.tasks {
+		tasks.Fields[t.name] = t.result()
 	}
-	if t != nil {
-		tasks.Missing = map[string]string{t.name: fmt.Sprintf("task %s cannot use its own output", t.name)}
-	}
-	variables := map[string]*celexpr.Type{varInputs: c.inputs, varTasks: tasks, varRun: c.run}
-	maps.Copy(variables, more)
-	return celexpr.NewScope(variables, elsewhere)
+	return celexpr.NewScope(map[string]*celexpr.Type{
+		varInputs: celexpr.Object(varInputs, inputs),
+		varTasks:  tasks,
+		varRun:    celexpr.Object(varRun, map[string]*celexpr.Type{"id": celexpr.String, "workflow": celexpr.String}),
+	}, elsewhere)
 }
 
 // shape returns the type of what one run of the task puts out.

@@ -99,6 +99,13 @@ type httpCall struct {
 	as          string
 }
 
+// hasExpressions reports whether there is an expression anywhere in the task.
+func (t *task) hasExpressions() bool {
+	found := !t.cond.constant() || !t.forEach.constant() || !t.with.constant()
+	t.values(func(v *value) { found = found || !v.constant() })
+	return found
+}
+
 // values calls visit for each value of the task's work: all but its condition,
 // its list and its named values.
 func (t *task) values(visit func(*value)) {

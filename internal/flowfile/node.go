@@ -17,7 +17,8 @@ import (
 // on with what there is.
 type reader struct {
 	problems
-	src *source
+	src         *source
+	expressions int // how many there are
 }
 
 func at(n *yaml.Node) place { return place{n.Line, n.Column} }

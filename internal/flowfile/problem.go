@@ -61,7 +61,14 @@ func (e *Errors) Unwrap() error { return grapnel.ErrInvalid }
 type problems struct {
 	file  string
 	found []*Problem
+	more  int // problems, or values with more of them, that were not looked at
 }
+
+// maxFound is how many problems are looked for.
+const maxFound = 10 * maxProblems
+
+// full reports whether there is no need to look for more.
+func (p *problems) full() bool { return len(p.found) >= maxFound }
 
 func (p *problems) add(at place, format string, args ...any) {
 	p.found = append(p.found, &Problem{File: p.file, Line: at.line, Column: at.column, Message: fmt.Sprintf(format, args...)})
@@ -77,9 +84,9 @@ func (p *problems) err() error {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	list = slices.CompactFunc(list, func(a, b *Problem) bool { return *a == *b })
-	e := &Errors{Problems: list}
+	e := &Errors{Problems: list, More: p.more}
 	if len(list) > maxProblems {
-		e.Problems, e.More = list[:maxProblems], len(list)-maxProblems
+		e.Problems, e.More = list[:maxProblems], p.more+len(list)-maxProblems
 	}
 	return e
 }

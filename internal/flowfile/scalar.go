@@ -15,8 +15,13 @@ func (s *source) inside(n *yaml.Node, offset int) place {
 	if n.Kind != yaml.ScalarNode {
 		return begin
 	}
-	a := aligner{src: s.text, value: n.Value, style: n.Style}
-	if !a.align(s.index(begin)) {
+	if s.aligned == nil || s.scalar != n {
+		a := aligner{src: s.text, value: n.Value, style: n.Style}
+		s.scalar, s.aligned = n, &a
+		s.found = a.align(s.index(begin))
+	}
+	a := s.aligned
+	if !s.found {
 		return begin
 	}
 	switch {

@@ -29,6 +29,11 @@ type place struct{ line, column int }
 type source struct {
 	text   string
 	starts []int // of lines, in bytes
+
+	// The scalar whose inside was last asked for, and what was found out.
+	scalar  *yaml.Node
+	aligned *aligner
+	found   bool
 }
 
 func newSource(text string) *source {

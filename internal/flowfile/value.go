@@ -178,6 +178,9 @@ func (r *reader) words(n *yaml.Node, what string) *value {
 	return &value{node: n, kind: plain}
 }
 
+// maxExpressions is how many expressions a file may have.
+const maxExpressions = 10_000
+
 // template splits a text into its parts.
 func (r *reader) template(n *yaml.Node) *value {
 	text := n.Value
@@ -198,6 +201,12 @@ func (r *reader) template(n *yaml.Node) *value {
 		end := closing(text[begin:])
 		if end < 0 {
 			r.add(r.src.inside(n, done+i), "${{ without }}; close the expression")
+			return &value{node: n, kind: plain}
+		}
+		if r.expressions++; r.expressions == maxExpressions+1 {
+			r.add(r.src.inside(n, done+i), "the file has more than %d expressions; split the workflow", maxExpressions)
+		}
+		if r.expressions > maxExpressions {
 			return &value{node: n, kind: plain}
 		}
 		v.parts = append(v.parts, part{expr: &expression{source: text[begin : begin+end], node: n, start: begin}})
