@@ -65,7 +65,7 @@ var layout = map[string]rule{
 	"internal/httptask":        {imports: "workflow task internal/secret"},
 	"internal/nearest":         {},
 	"internal/celexpr":         {imports: "internal/nearest"},
-	"internal/flowfile":        {imports: "workflow internal/celexpr internal/nearest"},
+	"internal/flowfile":        {imports: "workflow internal/celexpr internal/nearest internal/commandtask internal/httptask"},
 	"internal/cli":             {wires: true},
 	"internal/audit":           {imports: "store internal/pb"}, // shares no code with what it checks
 	"internal/wfrun":           {wires: true},

@@ -9,21 +9,14 @@ import (
 
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/internal/celexpr"
+	"github.com/grapnel-dev/grapnel/internal/commandtask"
+	"github.com/grapnel-dev/grapnel/internal/httptask"
 	"github.com/grapnel-dev/grapnel/workflow"
 )
 
-// What definitions of files call the types of their values.
-const (
-	typeJSON    = "json"
-	typeCommand = "commandtask"
-	typeHTTP    = "httptask"
-)
-
-// The tasks that files run.
-const (
-	commandTask = "grapnel.command"
-	httpTask    = "grapnel.http"
-)
+// typeJSON is what definitions of files call the types of values that only the
+// file knows.
+const typeJSON = "json"
 
 // outputNode is the node that makes the output. No task can have its name.
 const outputNode = "workflow.output"
@@ -122,10 +115,12 @@ func (c *compiler) compileTask(t *task) {
 	node := workflow.Node{Kind: workflow.KindTask, Name: t.name, Policy: t.policy}
 	var input *value
 	if t.command != nil {
-		node.Task, node.InType, node.OutType = commandTask, typeCommand+".Input", typeCommand+".Output"
+		node.Task = commandtask.TaskName
+		node.InType, node.OutType = commandtask.Task.Types()
 		input = c.file.commandInput(t.command)
 	} else {
-		node.Task, node.InType, node.OutType = httpTask, typeHTTP+".Input", typeHTTP+".Output"
+		node.Task = httptask.TaskName
+		node.InType, node.OutType = httptask.Task.Types()
 		input = c.file.httpInput(t.http)
 	}
 	input.node = deref(t.key)

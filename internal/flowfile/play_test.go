@@ -16,6 +16,8 @@ import (
 
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/internal/celexpr"
+	"github.com/grapnel-dev/grapnel/internal/commandtask"
+	"github.com/grapnel-dev/grapnel/internal/httptask"
 	"github.com/grapnel-dev/grapnel/workflow"
 )
 
@@ -150,10 +152,25 @@ func (p *player) step(slot int) {
 		out, err := p.eval.Evaluate(node.Expr, input)
 		p.settle(slot, out, err, true)
 	case workflow.KindTask:
+		checkInput(p.t, node.Task, input)
 		out, err := p.run(p.t.Context(), input)
 		p.settle(slot, out, err, false)
 	default:
 		p.t.Fatalf("node %s is of kind %v", node.Name, node.Kind)
+	}
+}
+
+// checkInput checks an input as the task itself does.
+func checkInput(t *testing.T, task string, input []byte) {
+	t.Helper()
+	dec := json.NewDecoder(bytes.NewReader(input))
+	dec.DisallowUnknownFields()
+	var in interface{ Check() error } = &commandtask.Input{}
+	if task == httptask.TaskName {
+		in = &httptask.Input{}
+	}
+	if err := errors.Join(dec.Decode(in), in.Check()); err != nil {
+		t.Errorf("input of %s: %v: %s", task, err, input)
 	}
 }
 
@@ -230,5 +247,32 @@ func TestAnExpressionThatCannotBeEvaluatedFailsTheRun(t *testing.T) {
 	p := play(t, def, []byte("{}"), c.run, rand.New(rand.NewPCG(1, 1)))
 	if p.s.Status != grapnel.RunFailed || p.s.Cause == nil || p.s.Name(p.s.Cause.Node) != "a.input" || len(c.ran) > 0 {
 		t.Errorf("the run is %v, %v, and ran %v", p.s.Status, p.s.Cause, c.ran)
+	}
+}
+
+func TestTasksGetInputsThatTheyTake(t *testing.T) {
+	t.Parallel()
+	const output = `{"exit_code":0,"stdout":"one\ntwo","files":{"summary":{"n":1},"log":"x"},"status":200,"headers":{},"body":{}}`
+	seen := map[string]int{}
+	for path, input := range map[string]string{
+		"testdata/good/everything.yaml": `{"text":"it's"}`, "testdata/good/thumbnails.yaml": "", "testdata/good/smallest.yaml": "",
+	} {
+		f, def := load(t, path)
+		in, err := f.CheckInput([]byte(input))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := play(t, def, in, func(context.Context, []byte) ([]byte, error) { return []byte(output), nil }, rand.New(rand.NewPCG(1, 2)))
+		if p.s.Status != grapnel.RunCompleted {
+			t.Errorf("%s: the run is %v: %v", path, p.s.Status, p.s.Cause)
+		}
+		for slot := range p.s.Slots() {
+			if p.s.Nodes[slot].Status == grapnel.NodeCompleted {
+				seen[p.s.Node(slot).Task]++
+			}
+		}
+	}
+	if seen[commandtask.TaskName] < 5 || seen[httptask.TaskName] < 2 {
+		t.Errorf("ran %v", seen)
 	}
 }
