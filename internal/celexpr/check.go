@@ -94,7 +94,7 @@ func (s *Scope) Check(expr string) (*Checked, []Problem) {
 	parsed, issues := s.env.Parse(expr)
 	if issues.Err() != nil {
 		// What the parser says after the first error is guesswork.
-		return nil, []Problem{s.syntax(expr, issues.Errors()[0])}
+		return nil, []Problem{syntax(expr, issues.Errors()[0])}
 	}
 	w := &walk{scope: s, expr: expr, ast: parsed.NativeRep(), uses: map[string]map[string]bool{}, whole: map[string]bool{}, told: map[int64]bool{}}
 	w.expression(w.ast.Expr(), nil)
@@ -116,7 +116,7 @@ func (s *Scope) Check(expr string) (*Checked, []Problem) {
 	return result, nil
 }
 
-func (*Scope) syntax(expr string, issue *common.Error) Problem {
+func syntax(expr string, issue *common.Error) Problem {
 	return Problem{Offset: offset(expr, issue.Location), Text: readable(issue.Message)}
 }
 

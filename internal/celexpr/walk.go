@@ -306,12 +306,12 @@ func (w *walk) problemAt(id int64, at int, text string) {
 
 // place returns where the checker says that an expression is.
 func (w *walk) place(id int64) int {
-	return w.scope.toName(w.expr, offset(w.expr, w.ast.SourceInfo().GetStartLocation(id)))
+	return toName(w.expr, offset(w.expr, w.ast.SourceInfo().GetStartLocation(id)))
 }
 
 // toName returns the place of the name that is called, if at is that of the
 // parenthesis behind it.
-func (*Scope) toName(expr string, at int) int {
+func toName(expr string, at int) int {
 	if at >= len(expr) || expr[at] != '(' {
 		return at
 	}
@@ -327,7 +327,7 @@ func (w *walk) typeProblem(issue *common.Error) {
 	if w.told[issue.ExprID] || w.misread {
 		return
 	}
-	at := w.scope.toName(w.expr, offset(w.expr, issue.Location))
+	at := toName(w.expr, offset(w.expr, issue.Location))
 	text := readable(issue.Message)
 	switch m := undeclared.FindStringSubmatch(issue.Message); {
 	case m != nil:

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	yaml "go.yaml.in/yaml/v4"
+
+	"github.com/grapnel-dev/grapnel/workflow"
 )
 
 // The keys of a task: those of all, and those of each kind.
@@ -13,17 +15,22 @@ var (
 		"run", "http", "description", "needs", "if", "for_each", "parallel", "with",
 		"retry", "timeout", "heartbeat", "queue", "tags", "priority", "outputs",
 	}
-	runKeys         = []string{"env", "dir", "stdin"}
-	runOutputKeys   = []string{"stdout", "files"}
-	httpOutputKeys  = []string{"body"}
-	httpKeys        = []string{"method", "url", "headers", "body", "expect"}
-	outFileKeys     = []string{"path", "as"}
-	secretRefKeys   = []string{"secret"}
-	headerRefKeys   = []string{"secret", "prefix"}
-	stdoutForms     = []string{"text", "json", "none"}
-	fileForms       = []string{"text", "json"}
-	maxListedItems  = 256
-	maxParallel     = 256
+	runKeys        = []string{"env", "dir", "stdin"}
+	runOutputKeys  = []string{"stdout", "files"}
+	httpOutputKeys = []string{"body"}
+	httpKeys       = []string{"method", "url", "headers", "body", "expect"}
+	outFileKeys    = []string{"path", "as"}
+	secretRefKeys  = []string{"secret"}
+	headerRefKeys  = []string{"secret", "prefix"}
+	stdoutForms    = []string{"text", "json", "none"}
+	fileForms      = []string{"text", "json"}
+)
+
+const (
+	// maxListedItems is how many items a for_each may list.
+	maxListedItems = workflow.MaxItems
+	maxParallel    = workflow.MaxItems
+	// reservedEnvName begins the names of variables that workers set.
 	reservedEnvName = "GRAPNEL_"
 )
 
