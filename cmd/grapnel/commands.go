@@ -4,6 +4,7 @@ import "github.com/spf13/cobra"
 
 // commands makes all commands, each of which has a file of its own.
 var commands = []func(*app) *cobra.Command{
+	newInit,
 	newDev,
 	newStart,
 	newGet,

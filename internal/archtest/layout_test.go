@@ -67,6 +67,7 @@ var layout = map[string]rule{
 	"internal/celexpr":         {imports: "internal/nearest"},
 	"internal/flowfile":        {imports: "workflow internal/celexpr internal/nearest internal/commandtask internal/httptask"},
 	"internal/cli":             {wires: true},
+	"internal/scaffold":        {},
 	"internal/audit":           {imports: "store internal/pb"}, // shares no code with what it checks
 	"internal/wfrun":           {wires: true},
 	"internal/archtest":        {forTests: true},
