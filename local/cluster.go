@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +21,9 @@ import (
 // Config configures [Run] and [Open]. The zero value works.
 type Config struct {
 	// Dir keeps etcd's data, for the next time; empty means a temporary folder
-	// that is removed at the end. A folder is for one process at a time.
+	// that is removed at the end. A folder is for one process at a time. Whoever
+	// opens it again does not wait for the leases of processes of this host that
+	// are dead: what they were at is offered again at once.
 	Dir string
 	// Listen is the host:port at which other processes may connect to etcd;
 	// empty means a free port of the loopback interface.
@@ -96,6 +99,11 @@ func (c *Cluster) open(ctx context.Context) error {
 	if c.c, err = client.New(client.Config{Store: c.st, Namespace: c.cfg.Namespace, Logger: c.cfg.Logger}); err != nil {
 		return err
 	}
+	if c.remove == "" {
+		if err = c.bury(ctx); err != nil {
+			return err
+		}
+	}
 	co, err := coordinator.New(coordinator.Config{Store: c.st, Namespace: c.cfg.Namespace, Name: "local", Logger: c.cfg.Logger})
 	if err != nil {
 		return err
@@ -114,6 +122,9 @@ func (c *Cluster) open(ctx context.Context) error {
 	})
 	return nil
 }
+
+// namespace is whose runs the cluster looks after.
+func (c *Cluster) namespace() string { return cmp.Or(c.cfg.Namespace, client.DefaultNamespace) }
 
 // Client returns a client of the cluster.
 func (c *Cluster) Client() *client.Client { return c.c }
