@@ -56,6 +56,15 @@ func (t *StandardTasks) Register(fs *pflag.FlagSet) {
 // Any reports whether there are any of the tasks.
 func (t *StandardTasks) Any() bool { return t.AllowCommands || len(t.AllowHTTP) > 0 }
 
+// Validate returns what is wrong with the rules for requests. It is an error of
+// Open as well.
+func (t *StandardTasks) Validate() error {
+	if _, err := httptask.ParseRules(t.AllowHTTP); err != nil {
+		return fmt.Errorf("--allow-http: %w", err)
+	}
+	return nil
+}
+
 // OpenTasks are standard tasks that are ready to be executed.
 type OpenTasks struct {
 	commands *commandtask.Runner // nil if they are not allowed
