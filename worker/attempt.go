@@ -228,7 +228,7 @@ func (e *execution) wait(ctx context.Context, results <-chan result, log hclog.L
 		case <-patience.C:
 		}
 	}
-	log.Warn("function goes on although its context ended; its result is discarded", "cause", context.Cause(ctx))
+	log.Info("function goes on although its context ended; its result is discarded", "cause", context.Cause(ctx))
 	return e.judge(ctx, failed(nil))
 }
 

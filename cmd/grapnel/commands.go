@@ -22,7 +22,7 @@ var commands = []func(*app) *cobra.Command{
 	newWorker,
 	newGuard,
 	newHeartbeat,
-	newRunWfFormat,
+	newRun,
 	newGen,
 	newRole,
 	newConfig,

@@ -6,65 +6,46 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/grapnel-dev/grapnel/internal/wfformat"
 	"github.com/grapnel-dev/grapnel/internal/wfrun"
 )
 
-func newRunWfFormat(a *app) *cobra.Command {
-	cfg := wfrun.Config{}
-	cmd := &cobra.Command{
-		Use:   "run --wfformat FILE",
-		Short: "Run a recorded workflow on processes that are killed, and audit it",
-		Long: `Run a workflow that was recorded in WfFormat, the JSON format of the WfCommons
-project: each task sleeps for as long as it took, times --time-scale. It runs on
-worker processes of its own, with a coordinator and, unless --endpoints or
-GRAPNEL_ENDPOINTS names one that is there, an etcd, which are processes too.
+// wfCommand is grapnel run --wfformat.
+type wfCommand struct{ cfg wfrun.Config }
 
-With --kill-workers, workers that hold claims are killed on the way (SIGKILL), at
-moments that the seed chooses, and replaced; with --kill-coordinators, the
-coordinator that looks after the run is. In the end an audit reads all that
-happened from the store's history and checks what Grapnel promises of it.
-
-Progress goes to standard error. The exit code is 0 only if each task has exactly
-one accepted completion and nothing that is promised was violated.`,
-		Example: `  grapnel run --wfformat montage.json --time-scale 0.01 --kill-workers 2 -o json`,
-		Args:    cobra.NoArgs,
-	}
-	fs := cmd.Flags()
-	fs.StringVar(&cfg.File, "wfformat", "", "the WfFormat `file` (required)")
+func (w *wfCommand) register(fs *pflag.FlagSet) {
+	cfg := &w.cfg
+	fs.StringVar(&cfg.File, "wfformat", "", "the WfFormat `file` of a recorded workflow; the flags that follow are for it")
 	fs.Float64Var(&cfg.TimeScale, "time-scale", 1, "what to multiply recorded times by; 0 takes no time")
 	fs.IntVar(&cfg.Workers, "workers", wfrun.DefaultWorkers, "how many worker processes there are at a time")
-	fs.IntVar(&cfg.Slots, "slots", 0, "how many tasks a worker executes at a time; 0 means the worker's default")
 	fs.IntVar(&cfg.KillWorkers, "kill-workers", 0, "how many workers to kill while they hold a claim")
 	fs.IntVar(&cfg.KillCoordinators, "kill-coordinators", 0, "how many coordinators to kill while they look after the run")
 	fs.Uint64Var(&cfg.Seed, "seed", 1, "decides when and whom to kill")
 	fs.DurationVar(&cfg.TTL, "ttl", wfrun.DefaultTTL, "how long after a process's death its work is given to others")
 	fs.DurationVar(&cfg.Timeout, "timeout", 0, "how long to wait for the run; 0 means as long as it takes")
-	fs.StringVar(&cfg.Data, "data", "", "`folder` that keeps etcd's data; the default is one that is removed in the end")
 	fs.StringVar(&cfg.Logs, "logs", "", "`folder` that gets a log of each process")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if cfg.File == "" {
-			return usagef(cmd, "--wfformat is required")
-		}
-		var err error
-		if cfg.Workflow, err = wfformat.ReadFile(cfg.File); err != nil {
-			return err
-		}
-		if cmd.Flags().Changed("endpoints") {
-			cfg.Etcd = &a.conn
-		}
-		if cmd.Flags().Changed("namespace") {
-			cfg.Namespace = a.conn.Namespace
-		}
-		cfg.LogLevel, cfg.Progress = a.conn.LogLevel, a.err
-		report, err := wfrun.Run(cmd.Context(), cfg)
-		if report == nil {
-			return err
-		}
-		return errors.Join(a.print(report, func(t *table) { runReport(t, report) }), err, report.Err())
+}
+
+func (a *app) runWfFormat(cmd *cobra.Command, w *wfCommand) error {
+	cfg := w.cfg
+	var err error
+	if cfg.Workflow, err = wfformat.ReadFile(cfg.File); err != nil {
+		return err
 	}
-	return a.formatted(cmd)
+	if cmd.Flags().Changed("endpoints") {
+		cfg.Etcd = &a.conn
+	}
+	if cmd.Flags().Changed("namespace") {
+		cfg.Namespace = a.conn.Namespace
+	}
+	cfg.LogLevel, cfg.Progress = a.conn.LogLevel, a.err
+	report, err := wfrun.Run(cmd.Context(), cfg)
+	if report == nil {
+		return err
+	}
+	return errors.Join(a.print(report, func(t *table) { runReport(t, report) }), err, report.Err())
 }
 
 func runReport(t *table, r *wfrun.Report) {

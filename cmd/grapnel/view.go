@@ -19,7 +19,10 @@ func theme() tui.Theme { return live.Theme(os.Getenv) }
 func showLive[M any](ctx context.Context, a *app, cfg live.Config[M], work func(ctx context.Context, show func(M)) error) (err error) {
 	release := a.logs.Hold()
 	defer func() { err = errors.Join(err, release()) }()
-	cfg.In, cfg.Out = a.in, a.out
+	cfg.In = a.in
+	if cfg.Out == nil {
+		cfg.Out = a.out
+	}
 	return live.Show(ctx, cfg, work)
 }
 

@@ -22,7 +22,11 @@ const (
 	ExitCancelled   = 3 // the run was cancelled
 	ExitTimedOut    = 4 // the run timed out
 	ExitUnavailable = 5 // etcd could not be reached, or did not say what became of a change
+	ExitLeft        = 6 // the run was left before it had ended, as the user wanted
 )
+
+// ErrLeft says that the user left a run that goes on, or can go on.
+var ErrLeft = errors.New("left unfinished")
 
 // UsageError is a mistake in the command line. It is [grapnel.ErrInvalid].
 type UsageError struct {
@@ -52,6 +56,8 @@ func ExitCode(err error) int {
 		return ExitTimedOut
 	case errors.As(err, &run):
 		return ExitFailed
+	case errors.Is(err, ErrLeft):
+		return ExitLeft
 	case errors.Is(err, grapnel.ErrCancelled):
 		return ExitCancelled
 	case errors.Is(err, grapnel.ErrTimedOut):

@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/pflag"
 
 	"github.com/grapnel-dev/grapnel/claim"
+	"github.com/grapnel-dev/grapnel/internal/celexpr"
 	"github.com/grapnel-dev/grapnel/internal/commandtask"
 	"github.com/grapnel-dev/grapnel/worker"
 	"github.com/grapnel-dev/grapnel/workflow"
@@ -26,6 +28,8 @@ type Worker struct {
 	// StopWait is how long tasks then have to return; zero means
 	// [worker.DefaultStopWait]. It has no flag.
 	StopWait time.Duration
+	// Evaluators evaluate the expressions of nodes. They have no flag.
+	Evaluators []workflow.Evaluator
 }
 
 // Register adds the flags of a worker.
@@ -49,7 +53,7 @@ func (w *Worker) Run(ctx context.Context, conn *Connection, log hclog.Logger, re
 	defer func() { err = errors.Join(err, st.Close()) }()
 	wk, err := worker.New(worker.Config{
 		Store: st, Namespace: conn.Namespace, Name: w.Name, Queues: w.Queues, Tags: w.Tags, Slots: w.Slots,
-		TTL: w.TTL, Grace: w.Grace, StopWait: w.StopWait, Logger: log,
+		TTL: w.TTL, Grace: w.Grace, StopWait: w.StopWait, Evaluators: w.Evaluators, Logger: log,
 	})
 	if err != nil {
 		return err
@@ -65,7 +69,8 @@ func (w *Worker) Run(ctx context.Context, conn *Connection, log hclog.Logger, re
 // cleaned up after, before its worker gives up on it.
 const stopMargin = 2 * time.Second
 
-// RunStandard is Run with standard tasks.
+// RunStandard is Run with standard tasks, and with what evaluates the expressions
+// of workflows in YAML.
 func (w *Worker) RunStandard(ctx context.Context, conn *Connection, log hclog.Logger, t *StandardTasks) (err error) {
 	if !t.Any() {
 		log.Warn("this worker has no tasks and will execute nothing; give it --allow-commands or --allow-http, or build one of your own with package worker")
@@ -75,7 +80,12 @@ func (w *Worker) RunStandard(ctx context.Context, conn *Connection, log hclog.Lo
 		return err
 	}
 	defer func() { err = errors.Join(err, tasks.Close()) }()
+	cel, err := celexpr.New()
+	if err != nil {
+		return err
+	}
 	with := *w
+	with.Evaluators = append(slices.Clone(w.Evaluators), cel)
 	if t.AllowCommands && with.StopWait == 0 {
 		with.StopWait = max(worker.DefaultStopWait, cmp.Or(t.KillGrace, commandtask.DefaultKillGrace)+stopMargin)
 	}
