@@ -1,6 +1,7 @@
 package embedetcd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,15 +21,20 @@ const (
 	// lockName is the file whose lock says that one of our servers has the
 	// directory.
 	lockName = "lock"
+
+	// lockPatience is for how long a locked directory is tried again, each time
+	// after lockPause.
+	lockPatience = time.Second
+	lockPause    = 20 * time.Millisecond
 )
 
 // lockDir takes the directory for this server. Etcd itself would wait for
 // whoever has it without a word.
-func lockDir(dir string) (*fileutil.LockedFile, error) {
+func lockDir(ctx context.Context, dir string) (*fileutil.LockedFile, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	lock, err := fileutil.TryLockFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := lockFile(ctx, filepath.Join(dir, lockName))
 	if errors.Is(err, fileutil.ErrLocked) {
 		return nil, fmt.Errorf("%w: data directory %s is in use by another server", grapnel.ErrInvalid, dir)
 	}
@@ -39,6 +45,23 @@ func lockDir(dir string) (*fileutil.LockedFile, error) {
 		return nil, errors.Join(fmt.Errorf("data directory %s: %w", dir, err), lock.Close())
 	}
 	return lock, nil
+}
+
+// lockFile locks a file, if it is not locked or stops being so soon: a process
+// that was killed while it was starting another one, such as a command, leaves
+// its locks to that one for a moment.
+func lockFile(ctx context.Context, name string) (*fileutil.LockedFile, error) {
+	for begun := time.Now(); ; {
+		lock, err := fileutil.TryLockFile(name, os.O_CREATE|os.O_RDWR, 0o600)
+		if !errors.Is(err, fileutil.ErrLocked) || time.Since(begun) > lockPatience {
+			return lock, err
+		}
+		select {
+		case <-time.After(lockPause):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 }
 
 // checkDatabase finds out whether a server that knows nothing of our lock, a
