@@ -85,6 +85,14 @@ wfinstances: ## Long: run each recorded workflow with three seeds, under faults;
 	  go test -count=1 -timeout 3h -run '^TestRecordedWorkflows$$' -v ./integration
 	@[ -n '$(SHARE)' ] || mv $(RESULTS)/wfinstances.jsonl.new $(RESULTS)/wfinstances.jsonl
 
+.PHONY: kill50
+kill50: ## Long: kill grapnel run and grapnel dev 50 times on their way; keeps the results
+	@mkdir -p $(RESULTS)
+	@rm -f $(RESULTS)/kill50.jsonl.new
+	GRAPNEL_KILLS=50 GRAPNEL_KILL_RESULTS='$(abspath $(RESULTS)/kill50.jsonl.new)' \
+	  go test -count=1 -timeout 1h -run '^TestAKilledRunGoesOnWhereItWas$$' -v ./cmd/grapnel
+	mv $(RESULTS)/kill50.jsonl.new $(RESULTS)/kill50.jsonl
+
 .PHONY: bench
 bench: ## Measure the budgets of the design against raw etcd puts on this machine
 	go run ./bench
