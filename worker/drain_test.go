@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -149,6 +150,28 @@ func TestDrainLeavesFunctionsBehindThatDoNotReturn(t *testing.T) {
 		synctest.Wait()
 		if h, err := w.runs.Load(w.t.Context(), "r"); err != nil || h.State.Nodes[0].Status != grapnel.NodePending {
 			t.Errorf("the result of a function that was left behind counted (%v)", err)
+		}
+	})
+}
+
+func TestDrainWaitsForFunctionsWhoseAttemptsAreOver(t *testing.T) {
+	inWorld(t, func(w *world) {
+		var returned atomic.Bool
+		wf := single("flow", func(_ context.Context, x int) (int, error) {
+			faketime.Pass(4 * time.Second)
+			returned.Store(true)
+			return x, nil
+		}, workflow.StartToClose(time.Second))
+		w.coordinator()
+		r := w.work(worker.Config{Grace: -1, StopWait: 5 * time.Second}, serve(wf))
+		w.offer(w.start("r", wf, "1"), 0)
+		w.until("r", func(h *snapshot.Head) bool { return h.State.Status == grapnel.RunFailed })
+		if returned.Load() {
+			t.Fatal("the function returned before its attempt was over")
+		}
+		r.drain()
+		if !returned.Load() {
+			t.Error("the worker did not wait for the function")
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -62,7 +63,17 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
-	defer w.calls.logAbandoned(w.log)
+	asked := make(chan time.Time, 1)
+	defer context.AfterFunc(ctx, func() { asked <- time.Now() })()
+	defer func() {
+		// Those that a drain had patience with get no more of it.
+		patience := w.cfg.StopWait
+		if ctx.Err() != nil {
+			patience = min(patience, max(0, w.cfg.Grace)+w.cfg.StopWait-time.Since(<-asked))
+		}
+		w.calls.wait(patience)
+		w.calls.logAbandoned(w.log)
+	}()
 	for {
 		s.run(ctx)
 		if ctx.Err() != nil {
@@ -102,6 +113,7 @@ type call struct {
 type calls struct {
 	mu      sync.Mutex
 	running map[*call]struct{} // guarded by mu
+	idle    chan struct{}      // guarded by mu; if not nil, closed once nothing is running
 }
 
 func (c *calls) begin(e *call) {
@@ -114,6 +126,24 @@ func (c *calls) end(e *call) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.running, e)
+	if len(c.running) == 0 && c.idle != nil {
+		close(c.idle)
+		c.idle = nil
+	}
+}
+
+// wait waits for functions that have not returned although their attempts are
+// over, at most for d.
+func (c *calls) wait(d time.Duration) {
+	idle := make(chan struct{})
+	c.mu.Lock()
+	if len(c.running) == 0 {
+		close(idle)
+	} else {
+		c.idle = idle
+	}
+	c.mu.Unlock()
+	within(idle, d)
 }
 
 func (c *calls) logAbandoned(log hclog.Logger) {
