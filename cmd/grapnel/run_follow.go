@@ -190,16 +190,24 @@ func tasksOf(info *client.RunInfo) *client.RunInfo {
 	return &out
 }
 
-// taskName is what a node is called to people: count[3] for
-// count.each[3].count, which is how a for_each is compiled.
+// taskName is what a node is called to people: count[3] for count.each[3], or for
+// count.each[3].count if there is more for each item, which is how a for_each is
+// compiled.
 func taskName(node string) string {
 	name, rest, ok := strings.Cut(node, ".each[")
 	if !ok {
 		return node
 	}
-	index, tail, ok := strings.Cut(rest, "].")
-	if !ok || tail != name && !strings.HasPrefix(tail, name+".") {
+	index, tail, ok := strings.Cut(rest, "]")
+	tail, within := strings.CutPrefix(tail, ".")
+	if within {
+		var own bool
+		if tail, own = strings.CutPrefix(tail, name); !own {
+			return node
+		}
+	}
+	if !ok || tail != "" && !strings.HasPrefix(tail, ".") {
 		return node
 	}
-	return name + "[" + index + "]" + strings.TrimPrefix(tail, name)
+	return name + "[" + index + "]" + tail
 }
