@@ -73,7 +73,7 @@ func (p *flowPlan) text() string {
 			at = s.Level
 			fmt.Fprintf(&b, "\nlevel %d\n", at)
 		}
-		lines := append([]string{tui.Clean(s.Does)}, planNotes(&s)...)
+		lines := append([]string{firstLine(s.Does)}, planNotes(&s)...)
 		for i, line := range lines {
 			name := ""
 			if i == 0 {
@@ -84,6 +84,15 @@ func (p *flowPlan) text() string {
 	}
 	p.needs(&b)
 	return b.String()
+}
+
+// firstLine is the first line of a text, with how many follow.
+func firstLine(text string) string {
+	first, rest, more := strings.Cut(text, "\n")
+	if !more {
+		return tui.Clean(first)
+	}
+	return fmt.Sprintf("%s … (%s more)", tui.Clean(first), counted(1+strings.Count(rest, "\n"), "line"))
 }
 
 // planNotes says what there is to know of a task besides what it does.
