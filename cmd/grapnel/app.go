@@ -48,8 +48,8 @@ for --endpoints, or in a file: grapnel config tells which, and where each came
 from.
 
 Exit codes: 0 success, 1 the run failed or something else went wrong, 2 bad
-command line, 3 the run was cancelled, 4 it timed out, 5 etcd could not be
-reached or did not say what became of a change.`,
+command line or file, 3 the run was cancelled, 4 it timed out, 5 etcd could not be
+reached or did not say what became of a change, 6 the run was left unfinished.`,
 		Example: `  grapnel dev --data .grapnel
   grapnel start order --input '{"sku": "a-1"}' --id order-17
   grapnel watch order-17`,

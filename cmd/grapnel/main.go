@@ -2,8 +2,9 @@
 // development.
 //
 // Exit codes: 0 for success, 1 if a run failed or something else went wrong, 2
-// if the command line cannot be used, 3 if the run was cancelled, 4 if it timed
-// out, 5 if etcd could not be reached or did not say what became of a change.
+// if the command line or a file cannot be used, 3 if the run was cancelled, 4 if
+// it timed out, 5 if etcd could not be reached or did not say what became of a
+// change, 6 if grapnel run left its run unfinished.
 package main
 
 import (
