@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/client"
 	"github.com/grapnel-dev/grapnel/coordinator"
 	"github.com/grapnel-dev/grapnel/internal/embedetcd"
@@ -28,6 +29,10 @@ type Config struct {
 	// Listen is the host:port at which other processes may connect to etcd;
 	// empty means a free port of the loopback interface.
 	Listen string
+	// Private lets nobody but this process connect, not even other users of this
+	// host: the connection is by TLS, with keys that are made when the cluster is
+	// opened, in Dir, which then only this user can read. It is not for Listen.
+	Private bool
 	// Namespace is whose runs the cluster looks after; empty means
 	// [client.DefaultNamespace].
 	Namespace string
@@ -49,6 +54,8 @@ type Cluster struct {
 	st     *etcdstore.Store
 	c      *client.Client
 	remove string // the temporary folder, or empty
+	// credentials is the folder of those of a private cluster, or empty.
+	credentials string
 
 	ctx  context.Context // ends with the cause that the cluster stops for
 	stop context.CancelCauseFunc
@@ -85,15 +92,31 @@ func (c *Cluster) open(ctx context.Context) error {
 		}
 		c.remove = dir
 	}
-	var err error
 	// What is in a temporary folder need not survive the machine.
-	c.etcd, err = embedetcd.Start(ctx, embedetcd.Config{Dir: dir, Listen: c.cfg.Listen, NoFsync: c.remove != ""})
-	if err != nil {
+	server := embedetcd.Config{Dir: dir, Listen: c.cfg.Listen, NoFsync: c.remove != ""}
+	var keys credentials
+	var err error
+	if c.cfg.Private {
+		if c.cfg.Listen != "" {
+			return fmt.Errorf("%w: a private cluster cannot listen for others, at %s", grapnel.ErrInvalid, c.cfg.Listen)
+		}
+		if keys, err = newCredentials(dir); err != nil {
+			return err
+		}
+		c.credentials = keys.dir
+		server.CertFile, server.KeyFile, server.TrustedCAFile = keys.cert, keys.key, keys.ca
+	}
+	if c.etcd, err = embedetcd.Start(ctx, server); err != nil {
+		return err
+	}
+	if err = removeCredentials(dir, keys.dir); err != nil {
 		return err
 	}
 	// Not the server's own client, which comes to a standstill when many watches
 	// end at once.
-	if c.st, err = etcdstore.Open(ctx, etcdstore.Config{Endpoints: c.etcd.Endpoints(), Logger: c.cfg.Logger}); err != nil {
+	if c.st, err = etcdstore.Open(ctx, etcdstore.Config{
+		Endpoints: c.etcd.Endpoints(), CAFile: keys.ca, CertFile: keys.cert, KeyFile: keys.key, Logger: c.cfg.Logger,
+	}); err != nil {
 		return err
 	}
 	if c.c, err = client.New(client.Config{Store: c.st, Namespace: c.cfg.Namespace, Logger: c.cfg.Logger}); err != nil {
@@ -164,6 +187,9 @@ func (c *Cluster) close() error {
 	}
 	if c.etcd != nil {
 		errs = append(errs, c.etcd.Close())
+	}
+	if c.credentials != "" {
+		errs = append(errs, os.RemoveAll(c.credentials))
 	}
 	if c.remove != "" {
 		errs = append(errs, os.RemoveAll(c.remove))

@@ -40,8 +40,7 @@ func (w *ownWorker) allowAll() {
 
 // run works on a cluster until ctx ends, and then drains.
 func (w *ownWorker) run(ctx context.Context, c *local.Cluster, namespace string, log hclog.Logger) error {
-	conn := &cli.Connection{Endpoints: addresses(c), Namespace: namespace, DialTimeout: cli.DefaultDialTimeout}
-	return w.RunStandard(ctx, conn, log, &w.StandardTasks)
+	return w.RunStandardOn(ctx, c.Store(), namespace, log, &w.StandardTasks)
 }
 
 // addresses are the host:ports of a cluster's etcd.

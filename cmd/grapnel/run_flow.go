@@ -192,7 +192,7 @@ func (fl *flow) runAlone(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	c, err := local.Open(ctx, local.Config{Dir: dir, Namespace: fl.conn.Namespace, Logger: fl.log})
+	c, err := local.Open(ctx, local.Config{Dir: dir, Private: true, Namespace: fl.conn.Namespace, Logger: fl.log})
 	if err != nil {
 		return fmt.Errorf("run %q: %w", fl.id, err)
 	}

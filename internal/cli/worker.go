@@ -13,6 +13,7 @@ import (
 	"github.com/grapnel-dev/grapnel/claim"
 	"github.com/grapnel-dev/grapnel/internal/celexpr"
 	"github.com/grapnel-dev/grapnel/internal/commandtask"
+	"github.com/grapnel-dev/grapnel/store"
 	"github.com/grapnel-dev/grapnel/worker"
 	"github.com/grapnel-dev/grapnel/workflow"
 )
@@ -51,8 +52,13 @@ func (w *Worker) Run(ctx context.Context, conn *Connection, log hclog.Logger, re
 		return unlessStopped(ctx, err)
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
+	log.Info("worker is up", "namespace", conn.Namespace, "endpoints", conn.Endpoints, "queues", w.Queues)
+	return w.work(ctx, st, conn.Namespace, log, register)
+}
+
+func (w *Worker) work(ctx context.Context, st store.Store, namespace string, log hclog.Logger, register func(*worker.Worker)) error {
 	wk, err := worker.New(worker.Config{
-		Store: st, Namespace: conn.Namespace, Name: w.Name, Queues: w.Queues, Tags: w.Tags, Slots: w.Slots,
+		Store: st, Namespace: namespace, Name: w.Name, Queues: w.Queues, Tags: w.Tags, Slots: w.Slots,
 		TTL: w.TTL, Grace: w.Grace, StopWait: w.StopWait, Evaluators: w.Evaluators, Logger: log,
 	})
 	if err != nil {
@@ -61,7 +67,6 @@ func (w *Worker) Run(ctx context.Context, conn *Connection, log hclog.Logger, re
 	if register != nil {
 		register(wk)
 	}
-	log.Info("worker is up", "namespace", conn.Namespace, "endpoints", conn.Endpoints, "queues", w.Queues)
 	return unlessStopped(ctx, wk.Run(ctx))
 }
 
@@ -71,7 +76,22 @@ const stopMargin = 2 * time.Second
 
 // RunStandard is Run with standard tasks, and with what evaluates the expressions
 // of workflows in YAML.
-func (w *Worker) RunStandard(ctx context.Context, conn *Connection, log hclog.Logger, t *StandardTasks) (err error) {
+func (w *Worker) RunStandard(ctx context.Context, conn *Connection, log hclog.Logger, t *StandardTasks) error {
+	return w.withStandard(log, t, func(with *Worker, tasks *OpenTasks) error {
+		return with.Run(ctx, conn, log, tasks.Handle)
+	})
+}
+
+// RunStandardOn is RunStandard on a store that is open, and stays so.
+func (w *Worker) RunStandardOn(ctx context.Context, st store.Store, namespace string, log hclog.Logger, t *StandardTasks) error {
+	return w.withStandard(log, t, func(with *Worker, tasks *OpenTasks) error {
+		return with.work(ctx, st, namespace, log, tasks.Handle)
+	})
+}
+
+// withStandard calls do with standard tasks, and with the worker as it has to be
+// for them.
+func (w *Worker) withStandard(log hclog.Logger, t *StandardTasks, do func(with *Worker, tasks *OpenTasks) error) (err error) {
 	if !t.Any() {
 		log.Warn("this worker has no tasks and will execute nothing; give it --allow-commands or --allow-http, or build one of your own with package worker")
 	}
@@ -89,5 +109,5 @@ func (w *Worker) RunStandard(ctx context.Context, conn *Connection, log hclog.Lo
 	if t.AllowCommands && with.StopWait == 0 {
 		with.StopWait = max(worker.DefaultStopWait, cmp.Or(t.KillGrace, commandtask.DefaultKillGrace)+stopMargin)
 	}
-	return with.Run(ctx, conn, log, tasks.Handle)
+	return do(&with, tasks)
 }
