@@ -2,7 +2,6 @@ package local_test
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -84,7 +83,7 @@ func TestTheLeasesOfDeadProcessesAreNotWaitedFor(t *testing.T) {
 		}
 		for _, key := range of {
 			if _, err := c.Store().Get(t.Context(), key); (err == nil) != want || err != nil && !errors.Is(err, grapnel.ErrNotFound) {
-				t.Error(fmt.Sprintf("%s: %s is there: %v, want %v", name, key, err, want))
+				t.Errorf("%s: %s is there: %v, want %v", name, key, err, want)
 			}
 		}
 	}

@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -56,6 +58,8 @@ type flow struct {
 	id    grapnel.RunID
 	own   bool // it has an etcd of its own
 	begun time.Time
+
+	signals chan os.Signal
 }
 
 // runFlow is grapnel run FILE.
@@ -70,12 +74,14 @@ func (a *app) runFlow(cmd *cobra.Command, f *flowCommand, path string) error {
 	if err := fl.check(cmd); err != nil {
 		return err
 	}
-	// Signals are this command's own affair.
-	ctx := context.WithoutCancel(cmd.Context())
+	// From the start of the run on signals are this command's own affair.
+	fl.signals = make(chan os.Signal, 4)
+	signal.Notify(fl.signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(fl.signals)
 	if fl.own {
-		return fl.runAlone(ctx)
+		return fl.runAlone(cmd.Context())
 	}
-	return fl.runThere(ctx)
+	return fl.runThere(cmd.Context())
 }
 
 // load reads the file and the input. All that is wrong with the file is told, a
@@ -196,6 +202,7 @@ func (fl *flow) runAlone(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("run %q: %w", fl.id, err)
 	}
+	ctx = context.WithoutCancel(ctx)
 	info, err := fl.workAndFollow(ctx, c.Client(), c.Failed(), c.Err, func(ctx context.Context) error {
 		return fl.cmd.worker.run(ctx, c, fl.conn.Namespace, fl.log)
 	})
@@ -227,6 +234,7 @@ func (fl *flow) folder() (string, error) {
 // runThere runs the flow where the settings say.
 func (fl *flow) runThere(ctx context.Context) error {
 	var info *client.RunInfo
+	onwards := context.WithoutCancel(ctx)
 	err := fl.withClient(ctx, func(c *client.Client) (err error) {
 		var work func(ctx context.Context) error
 		if fl.cmd.withWorker {
@@ -234,7 +242,7 @@ func (fl *flow) runThere(ctx context.Context) error {
 				return fl.cmd.worker.RunStandard(ctx, &fl.conn, fl.log, &fl.cmd.worker.StandardTasks)
 			}
 		}
-		info, err = fl.workAndFollow(ctx, c, nil, nil, work)
+		info, err = fl.workAndFollow(onwards, c, nil, nil, work)
 		return err
 	})
 	if err != nil {

@@ -25,17 +25,14 @@ const askTime = 10 * time.Second
 // [cli.ErrLeft] if the user left the run, or whatever keeps it from being
 // followed.
 func (fl *flow) follow(ctx context.Context, c *client.Client) (*client.RunInfo, error) {
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	defer signal.Stop(signals)
 	ctx, leave := context.WithCancelCause(ctx)
 	h := &heed{fl: fl, c: c, leave: leave, ask: live.Possible(fl.err)}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer leave(nil)
-	wg.Go(func() { h.run(ctx, signals) })
+	wg.Go(func() { h.run(ctx, fl.signals) })
 	if h.ask {
-		return fl.followLive(ctx, c, h, signals)
+		return fl.followLive(ctx, c, h)
 	}
 	return fl.followLines(ctx, c)
 }
@@ -71,7 +68,7 @@ func (fl *flow) restates(last *client.RunInfo, ch *change) bool {
 }
 
 // followLive shows the run on the terminal.
-func (fl *flow) followLive(ctx context.Context, c *client.Client, h *heed, signals chan<- os.Signal) (*client.RunInfo, error) {
+func (fl *flow) followLive(ctx context.Context, c *client.Client, h *heed) (*client.RunInfo, error) {
 	var last *client.RunInfo
 	t := theme()
 	err := showLive(ctx, fl.app, live.Config[*client.RunInfo]{
@@ -91,7 +88,7 @@ func (fl *flow) followLive(ctx context.Context, c *client.Client, h *heed, signa
 		Key: func(key string) bool {
 			if key == "ctrl+c" { // which is no signal while the view has the terminal
 				select {
-				case signals <- os.Interrupt:
+				case fl.signals <- os.Interrupt:
 				default:
 				}
 			}
@@ -139,6 +136,7 @@ func (h *heed) run(ctx context.Context, signals <-chan os.Signal) {
 		case s := <-signals:
 			switch {
 			case s == syscall.SIGTERM || cancelled:
+				signal.Stop(h.fl.signals) // the next one ends the process
 				h.leave(cli.ErrLeft)
 				return
 			case h.ask && !asked:

@@ -83,11 +83,19 @@ func (c *command) line() string {
 	words := make([]string, len(c.argv))
 	for i, v := range c.argv {
 		words[i] = v.source()
-		if words[i] == "" || strings.ContainsAny(words[i], " \t\n\"'`$&|;<>()*?") && !strings.HasPrefix(words[i], "${{") {
+		if words[i] == "" || v.special() {
 			words[i] = strconv.Quote(words[i])
 		}
 	}
 	return strings.Join(words, " ")
+}
+
+// special reports whether there are characters beside the expressions that a
+// shell would not take as they are.
+func (v *value) special() bool {
+	const characters = " \t\n\"'`$&|;<>()*?"
+	return strings.ContainsAny(v.text, characters) ||
+		slices.ContainsFunc(v.parts, func(p part) bool { return strings.ContainsAny(p.text, characters) })
 }
 
 // expression is source, without the braces if the value is one expression.
