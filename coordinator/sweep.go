@@ -57,6 +57,9 @@ func (l *loop) keepSweeping() {
 		complete := true
 		for i := range store.Shards {
 			sw, err := l.listShard(store.Shard(i))
+			if l.ctx.Err() != nil {
+				return
+			}
 			if err != nil {
 				l.log.Warn("sweep interrupted", "error", err)
 				complete = false
