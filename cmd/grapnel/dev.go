@@ -121,16 +121,16 @@ func (a *app) dev(ctx context.Context, d *dev) (err error) {
 
 // introduce says in three lines what there is and how to use it.
 func (a *app) introduce(d *dev, address string) error {
-	kept, commands := "the runs are kept in "+d.local.Dir, "run as you"
+	kept, commands, end := "the runs are kept in "+d.local.Dir, "run as you", "what is not done goes on at the next start"
 	if d.temporary {
-		kept = "nothing is kept"
+		kept, end = "nothing is kept", "then all is gone"
 	}
 	if d.noCommands {
 		commands = "are refused"
 	}
 	_, err := fmt.Fprintf(a.out, `Grapnel is up, with etcd at %[1]s; %[2]s; commands %[3]s.
 In other terminals: export GRAPNEL_ENDPOINTS=%[1]s, then grapnel run FLOW.yaml, grapnel start WORKFLOW --wait, or a worker of yours.
-Look with grapnel top, list, get RUN, watch RUN. Ctrl-C stops; what is not done goes on at the next start.
-`, address, kept, commands)
+Look with grapnel top, list, get RUN, watch RUN. Ctrl-C stops; %[4]s.
+`, address, kept, commands, end)
 	return err
 }
