@@ -48,15 +48,15 @@ func (c *Client) Get(ctx context.Context, id grapnel.RunID, o ...GetOption) (*Ru
 	for _, set := range o {
 		set(&spec)
 	}
-	h, claims, _, err := c.loadWithClaims(ctx, id)
+	h, live, _, err := c.loadWithClaims(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	return c.info(ctx, h, claims, spec)
+	return c.info(ctx, h, live, spec)
 }
 
-func (c *Client) info(ctx context.Context, h *snapshot.Head, claims claims, spec getSpec) (*RunInfo, error) {
-	info := c.describe(h, claims)
+func (c *Client) info(ctx context.Context, h *snapshot.Head, live claims, spec getSpec) (*RunInfo, error) {
+	info := c.describe(h, live)
 	if err := c.addStuck(ctx, h, info.Nodes); err != nil {
 		return nil, err
 	}
@@ -64,11 +64,11 @@ func (c *Client) info(ctx context.Context, h *snapshot.Head, claims claims, spec
 }
 
 // describe tells what head and claims say, without values.
-func (c *Client) describe(h *snapshot.Head, claims claims) *RunInfo {
+func (c *Client) describe(h *snapshot.Head, live claims) *RunInfo {
 	s := h.State
 	info := &RunInfo{
 		RunSummary: summarize(h), Definition: h.Definition, Queue: h.Queue, Deadline: s.Deadline.Time(),
-		Input: orNull(h.Input), Cause: failureInfo(s, s.Cause), Nodes: nodeInfos(h, claims, c.moment()),
+		Input: orNull(h.Input), Cause: failureInfo(s, s.Cause), Nodes: nodeInfos(h, live, c.moment()),
 	}
 	if s.Status.Ended() && s.Status != grapnel.RunCompleted {
 		info.failure = runFailed(h)

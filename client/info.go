@@ -121,7 +121,7 @@ type claimed struct {
 }
 
 // nodeInfos describes the nodes of a run whose live claims are these, by key.
-func nodeInfos(h *snapshot.Head, claims claims, now workflow.Moment) []NodeInfo {
+func nodeInfos(h *snapshot.Head, live claims, now workflow.Moment) []NodeInfo {
 	s := h.State
 	now = max(now, s.Clock)
 	infos := make([]NodeInfo, 0, len(s.Nodes))
@@ -143,8 +143,8 @@ func nodeInfos(h *snapshot.Head, claims claims, now workflow.Moment) []NodeInfo 
 			info.Items = &s.Expansions[n.Choice-1].Items
 		}
 		info.State = nodeState(s, slot, now)
-		if n.Status == grapnel.NodePending && len(claims) > 0 {
-			info.claimedBy(s, n, claims)
+		if n.Status == grapnel.NodePending && len(live) > 0 {
+			info.claimedBy(s, n, live)
 		}
 		infos = append(infos, info)
 	}
@@ -176,10 +176,10 @@ func nodeState(s *workflow.State, i int, now workflow.Moment) NodeState {
 
 // claimedBy makes a pending node a running one if a live claim covers it: its
 // own, or that of the node it was chained to.
-func (info *NodeInfo) claimedBy(s *workflow.State, n *workflow.NodeState, claims claims) {
-	c, own := claims[info.Key]
+func (info *NodeInfo) claimedBy(s *workflow.State, n *workflow.NodeState, live claims) {
+	c, own := live[info.Key]
 	if !own {
-		chained, ok := claims[s.Key(n.Cover.Node)]
+		chained, ok := live[s.Key(n.Cover.Node)]
 		if !ok || n.Cover.Fence == 0 || chained.fence != n.Cover.Fence {
 			return
 		}

@@ -186,6 +186,9 @@ type RunKey struct {
 // ParseRun takes a key under [Keys.Runs] apart; ok is false if it is not one.
 func (k Keys) ParseRun(key string) (RunKey, bool) {
 	rest, ok := strings.CutPrefix(key, k.root)
+	if !ok {
+		return RunKey{}, false
+	}
 	if rest, ok = strings.CutPrefix(rest, "run/"); !ok {
 		return RunKey{}, false
 	}

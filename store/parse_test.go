@@ -119,6 +119,7 @@ func TestOtherKeysAreNotThoseOfRuns(t *testing.T) {
 		other.Head("order-1"), k.Worker("w"), k.Record("order-1", "1", 0), k.Barrier("c"), k.ShardOwner(1),
 		strings.Replace(k.Head("order-1"), "/f4/", "/f5/", 1), k.ShardRuns(store.ShardOf("a/b")) + "a/b/head",
 		k.ShardRuns(store.ShardOf("é")) + "é/head", strings.TrimPrefix(k.Head("order-1"), "/"),
+		strings.TrimPrefix(k.Head("order-1"), k.Root()),
 	} {
 		if r, ok := k.ParseRun(key); ok {
 			t.Errorf("%q is taken apart into %+v", key, r)
