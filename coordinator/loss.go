@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/grapnel-dev/grapnel"
@@ -88,7 +89,7 @@ func (l *loop) lose(r *run, lo loss) {
 // may vanish at once, so it remembers the head it decoded last.
 func (l *loop) find(r *run, lo *loss, head store.KV) bool {
 	if l.view.lostOf == nil || l.view.lostOf.Run != r.id || l.view.lostOf.Mod != head.Mod {
-		h, err := l.runs.Decode(l.ctx, head)
+		h, err := l.decodeForLoss(head)
 		if err != nil {
 			return false // the run is left alone
 		}
@@ -107,6 +108,19 @@ func (l *loop) find(r *run, lo *loss, head store.KV) bool {
 	return !slices.ContainsFunc(r.losses, func(o loss) bool {
 		return o.key == lo.cover.key && o.fence == lo.cover.fence && o.at >= lo.at
 	})
+}
+
+// decodeForLoss decodes a head of which a claim has vanished. The definition may
+// have to be read first, and it is now or never that the loss is taken note of:
+// so all else waits for as long as the store does not answer.
+func (l *loop) decodeForLoss(head store.KV) (*snapshot.Head, error) {
+	for pause := (store.Pause{}); ; {
+		h, err := l.runs.Decode(l.ctx, head)
+		if !errors.Is(err, grapnel.ErrUnavailable) || pause.Wait(l.ctx) != nil {
+			return h, err
+		}
+		l.log.Warn("definition of a run that lost a claim not read; trying again", "key", head.Key, "error", err)
+	}
 }
 
 // findLosses finds out what claims were the right to that had vanished before a

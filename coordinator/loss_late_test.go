@@ -1,6 +1,7 @@
 package coordinator_test
 
 import (
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -222,4 +223,32 @@ func TestHonestCountOfAClaimOnANodeThatAnotherCovers(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An owner that has just begun and cannot read definitions yet does not know what
+// a claim was the right to that has vanished. It must not pass over the loss.
+func TestHonestCountOfALossBeforeTheDefinitionCouldBeRead(t *testing.T) {
+	simulate(t, func(t *testing.T, e *env) {
+		stop := e.coordinate(nil)
+		e.wait(15 * time.Second)
+		a := e.join("a", 1, nil)
+		e.start("r", e.define([][]int{{}}, patient), nil)
+		a.claim("r", 0)
+		stop()
+		a.die()
+		fs := e.through()
+		fs.SetRule(func(i faultstore.Info) faultstore.Action {
+			if strings.HasPrefix(i.Key, e.keys.Definitions()) {
+				return faultstore.Action{Fault: faultstore.Refused}
+			}
+			return faultstore.Action{}
+		})
+		e.coordinate(func(c *coordinator.Config) { c.Store = fs })
+		e.join("b", 1, nil)
+		e.wait(time.Second)
+		fs.SetRule(nil)
+		e.wait(time.Second)
+		equal(t, "losses", e.losses("r", 0), 1)
+		e.clean()
+	})
 }
