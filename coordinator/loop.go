@@ -38,6 +38,7 @@ type loop struct {
 	shards  [store.Shards]shard
 	settled bool // the owners of shards have been listed
 	history history
+	defined grapnel.Revision // as of which definitions are known
 
 	queue   queue
 	workers fleet
@@ -169,22 +170,31 @@ func (l *loop) shardGuard(s store.Shard) store.Guard {
 	return store.CreateIs(l.keys.ShardOwner(s), l.shards[s].owned)
 }
 
-// resetDefinitions takes in all definitions that are stored.
-func (l *loop) resetDefinitions(kvs []store.KV, _ grapnel.Revision) {
+// resetDefinitions takes in all definitions that are stored as of a revision.
+// Some may have changed since they were looked at last, and no event told.
+func (l *loop) resetDefinitions(kvs []store.KV, rev grapnel.Revision) {
 	for _, kv := range kvs {
 		l.learn(kv)
+		if kv.Mod > l.defined {
+			l.policiesMayDiffer(kv)
+		}
 	}
+	l.defined = max(l.defined, rev)
 }
 
-// definitionChanged takes in a definition that was stored. If it was known, its
-// policies have changed, and with them what its runs want.
 func (l *loop) definitionChanged(ev store.Event) {
 	if ev.Deleted {
 		return
 	}
-	known := ev.KV.Create != ev.KV.Mod
 	l.learn(ev.KV)
-	if !known {
+	l.policiesMayDiffer(ev.KV)
+	l.defined = max(l.defined, ev.KV.Mod)
+}
+
+// policiesMayDiffer takes in that a definition was stored. If it was known, its
+// policies have changed, and with them what its runs want.
+func (l *loop) policiesMayDiffer(kv store.KV) {
+	if kv.Create == kv.Mod {
 		return
 	}
 	for i, r := range l.recent {
@@ -192,7 +202,7 @@ func (l *loop) definitionChanged(ev store.Event) {
 			r.decoded, l.recent[i] = nil, nil // they are bound to what it was
 		}
 	}
-	hash := []byte(strings.TrimPrefix(ev.KV.Key, l.keys.Definitions()))
+	hash := []byte(strings.TrimPrefix(kv.Key, l.keys.Definitions()))
 	for i := range l.shards {
 		if !l.shards[i].active {
 			continue
