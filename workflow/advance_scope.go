@@ -49,13 +49,17 @@ func (m machine) met(slot int, now Moment, c *Changes) {
 }
 
 // free makes a node available that has nothing left to wait for, unless its item
-// has to wait.
+// has to wait. It may have been available before, when a policy admitted more
+// items: then an attempt may be under way, or wait for its time.
 func (m machine) free(slot int, now Moment, c *Changes) {
 	if !m.s.admits(slot) {
 		return
 	}
 	n := &m.s.Nodes[slot]
 	m.s.ready++
+	if n.Since != 0 {
+		return
+	}
 	n.Available, n.Since = now, now
 	if m.s.Cause == nil {
 		c.Freed = append(c.Freed, slot)

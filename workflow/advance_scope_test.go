@@ -376,6 +376,25 @@ func TestTheLimitOfAMapMayChangeUnderARun(t *testing.T) {
 	}
 }
 
+// An item that has begun under a laxer limit, and waits to be tried again, does
+// not begin anew when a stricter one admits it.
+func TestTimersAreKeptOfItemsThatAreAdmittedOnceMore(t *testing.T) {
+	t.Parallel()
+	lax, strict := limited(t, 2), limited(t, 1)
+	s := workflow.NewState(lax, 1)
+	mustAdvance(t, lax, s, workflow.MapExpanded{Node: 0, Fence: 1, Now: 2, Items: 2}, workflow.Applied)
+	lax.Nodes[1].Policy.Retry.Attempts = 2
+	mustAdvance(t, lax, s, workflow.AttemptFailed{Node: 5, Fence: 2, Attempt: 1, Now: 3, RetryAt: 1000}, workflow.Applied)
+	if err := s.Bind(strict); err != nil {
+		t.Fatal(err)
+	}
+	mustAdvance(t, strict, s, workflow.NodeCompleted{Node: 3, Fence: 3, Now: 4}, workflow.Applied)
+	c := mustAdvance(t, strict, s, workflow.NodeCompleted{Node: 4, Fence: 4, Now: 5}, workflow.Applied)
+	if n := s.Nodes[5]; n.Available != 1000 || n.Since != 2 || len(c.Freed) != 0 || !s.Ready(5) {
+		t.Errorf("available at %d, since %d, freed %v, ready %t", n.Available, n.Since, c.Freed, s.Ready(5))
+	}
+}
+
 func TestAdvanceRefusesListsThatAreTooLong(t *testing.T) {
 	t.Parallel()
 	def := limited(t, 0)
