@@ -100,9 +100,9 @@ func badInput(err error) *workflow.Failure {
 
 // chain lets the claim of outcome i cover the node that the outcome has freed,
 // if that is the only one and the worker can go on with it at once.
-func (ed *edit) chain(h *snapshot.Head, i int, o *outcome) error {
+func (ed *edit) chain(h *snapshot.Head, reads snapshot.Reads, i int, o *outcome, change *snapshot.Change) error {
 	st := &ed.steps[i]
-	if !st.chains || len(st.freed) != 1 || !ed.goesOn(h, o, st.freed[0]) {
+	if !st.chains || len(st.freed) != 1 || !ed.goesOn(h, o, st.freed[0]) || reads[ed.s.claimKey(h, st.freed[0])].Found {
 		ed.freed = append(ed.freed, st.freed...)
 		return nil
 	}
@@ -117,8 +117,29 @@ func (ed *edit) chain(h *snapshot.Head, i int, o *outcome) error {
 	}
 	if changes.Verdict == workflow.Applied {
 		st.keep, ed.verdicts[i].next = true, next
+		if inLimitedMap(h.Def(), h.State.NodeOf(next)) {
+			key := ed.s.claimKey(h, next)
+			change.Guards = append(change.Guards, store.Absent(key))
+			change.Reads = append(change.Reads, store.Get(key))
+		}
 	}
 	return nil
+}
+
+func (s *session) claimKey(h *snapshot.Head, node int) string {
+	return s.w.keys.Claim(h.Run, h.State.Key(node))
+}
+
+// inLimitedMap reports whether node i is in the body of a map that limits how
+// many items are under way. That is a policy, and others may go by another one: a
+// node that this worker sees as freed just now may be claimed already.
+func inLimitedMap(def *workflow.Definition, i int) bool {
+	for holder := def.Nodes[i].Scope - 1; holder >= 0; holder = def.Nodes[holder].Scope - 1 {
+		if n := &def.Nodes[holder]; n.Kind == workflow.KindMap {
+			return n.Policy.Parallel > 0
+		}
+	}
+	return false
 }
 
 // goesOn reports whether the worker goes on with a node under the claim of an

@@ -69,7 +69,7 @@ func (ed *edit) apply(h *snapshot.Head, reads snapshot.Reads) (snapshot.Change, 
 		if !ed.steps[i].mine {
 			continue
 		}
-		if err := ed.chain(h, i, o); err != nil {
+		if err := ed.chain(h, reads, i, o, &change); err != nil {
 			return snapshot.Change{}, err
 		}
 		if !mutation.On(mutation.CommitWithoutFence) {
