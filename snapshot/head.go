@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/workflow"
@@ -90,6 +91,32 @@ func (h *Head) Takes(n int) bool {
 	}
 	h.size += n
 	return true
+}
+
+// Sizes of a head in bytes, up to which the texts of failures are kept whole, and
+// up to which their beginnings are. Many nodes of a run may fail, and a head that
+// the store does not take could never be written again.
+const (
+	wholeTexts = 256 << 10
+	shortTexts = 1 << 20
+	shortText  = 256
+)
+
+// TakeFailure cuts the texts of an attempt's failure to what the head has room
+// for, and counts them as being there.
+func (h *Head) TakeFailure(f *workflow.Failure) {
+	const mark = " …"
+	switch {
+	case h.size+len(f.Message)+len(f.Stack) <= wholeTexts:
+	case h.size > shortTexts:
+		f.Message, f.Stack = "", ""
+	case len(f.Message) > shortText:
+		f.Message = strings.ToValidUTF8(f.Message[:shortText-len(mark)], "") + mark
+		fallthrough
+	default:
+		f.Stack = ""
+	}
+	h.size += len(f.Message) + len(f.Stack)
 }
 
 // NodePriority returns the priority, 1 (first) to 5, with which the node at slot

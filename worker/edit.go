@@ -166,9 +166,11 @@ func (o *outcome) failed(h *snapshot.Head) workflow.AttemptFailed {
 		failures = n.Trouble.Failures
 	}
 	delay := h.Node(o.node).Policy.Retry.Delay(failures+1, o.random)
+	f := *o.failure
+	h.TakeFailure(&f)
 	return workflow.AttemptFailed{
 		Node: o.node, Fence: o.fence(), Attempt: o.e.head.State.Nodes[o.node].Attempt(), Started: o.started, Now: o.now,
-		Failure: *o.failure, RetryAt: max(o.now, h.State.Clock).Add(delay),
+		Failure: f, RetryAt: max(o.now, h.State.Clock).Add(delay),
 	}
 }
 

@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -209,6 +210,38 @@ func TestScopesAreDecidedByAClaimWhereTheCommitCannotSeeTheInput(t *testing.T) {
 		}
 		w.noClaims()
 		w.audited()
+	})
+}
+
+// It is more text than a store takes in one request, and all of it is in the head.
+func TestARunEndsHoweverManyOfItsNodesFailAtLength(t *testing.T) {
+	inWorld(t, func(w *world) {
+		type V[T any] = workflow.Value[T]
+		var calls counter
+		wordy := workflow.TaskFunc("wordy", func(_ context.Context, n int) (int, error) {
+			if calls.add(fmt.Sprint(n)) == 1 {
+				return 0, errors.New(strings.Repeat("é", workflow.MaxFailureText))
+			}
+			return n, nil
+		}, workflow.Retry(workflow.RetryPolicy{Attempts: 2, Backoff: time.Minute}))
+		wf := workflow.New("wordy", func(g *workflow.Graph, in V[[]int]) V[[]int] {
+			var twice []V[[]int]
+			for _, name := range []string{"a", "b"} {
+				twice = append(twice, workflow.Map(g, name, in, func(g *workflow.Graph, n V[int]) V[int] {
+					x := workflow.Inline(g, "other", func(n int) int { return map[string]int{"a": n, "b": -1 - n}[name] }, n)
+					return workflow.Do(g, wordy, x)
+				}))
+			}
+			return twice[1]
+		})
+		list := make([]int, workflow.MaxItems)
+		for i := range list {
+			list[i] = i
+		}
+		w.start("r", wf, strings.ReplaceAll(fmt.Sprint(list), " ", ","))
+		w.work(worker.Config{Slots: 8}, serve(wf))
+		w.completes("r")
+		w.noClaims()
 	})
 }
 

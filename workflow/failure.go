@@ -13,7 +13,7 @@ import (
 
 // MaxFailureText is how many bytes of a failure's message, and how many of its
 // stack, [FailureOf] and [PanicFailure] keep. Failures are part of a run's
-// state.
+// state; of one in which hundreds of nodes fail at such length less is stored.
 const MaxFailureText = 4 << 10
 
 // Error returns where the failure happened, its kind and its message, such as
