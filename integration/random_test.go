@@ -194,8 +194,14 @@ func (u *turmoil) add(kind string, run func(p *peer) func(context.Context) error
 	p := &peer{name: fmt.Sprintf("%s%d", kind, u.born), faults: faultstore.New(u.mem, u.noise()), stop: stop, done: make(chan struct{})}
 	go func() {
 		defer close(p.done)
-		for ctx.Err() == nil { // a role whose first request fails ends
-			if err := run(p)(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, grapnel.ErrUnavailable) && !errors.Is(err, grapnel.ErrUnknown) {
+		for ctx.Err() == nil { // a role whose first requests fail, or whose first lease expires, ends
+			err := run(p)(ctx)
+			for _, ok := range []error{nil, grapnel.ErrUnavailable, grapnel.ErrUnknown, grapnel.ErrClaimLost} {
+				if errors.Is(err, ok) {
+					err = nil
+				}
+			}
+			if err != nil && ctx.Err() == nil {
 				u.t.Errorf("%s ended: %v", p.name, err)
 			}
 			faketime.Pass(time.Second)
