@@ -138,8 +138,9 @@ func (e *execution) deadline() (time.Time, *timeout) {
 	if d := n.Policy.StartToClose; d > 0 {
 		at, which = e.since.Add(d), &timeout{workflow.KindStartToClose, name, d}
 	}
-	if d := n.Policy.ScheduleToClose; d > 0 {
-		left := e.head.State.Nodes[e.node].Since.Add(d).Sub(max(e.started, e.head.State.Clock))
+	// Since is zero if only others' policies admit the node's item.
+	if d, since := n.Policy.ScheduleToClose, e.head.State.Nodes[e.node].Since; d > 0 && since != 0 {
+		left := since.Add(d).Sub(max(e.started, e.head.State.Clock))
 		if t := e.since.Add(left); which == nil || t.Before(at) {
 			at, which = t, &timeout{workflow.KindScheduleToClose, name, d}
 		}

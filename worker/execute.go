@@ -262,7 +262,7 @@ func (s *session) unfit(e *execution, o offer) string {
 		return "it is another run"
 	case s.draining.Load():
 		return "the worker is draining"
-	case !h.State.Ready(e.node) && (!mutation.On(mutation.CancelStillStarts) || h.State.Status != grapnel.RunCancelling):
+	case !h.State.Startable(e.node) && (!mutation.On(mutation.CancelStillStarts) || h.State.Status != grapnel.RunCancelling):
 		return "it is not ready"
 	}
 	n := &h.State.Nodes[e.node]

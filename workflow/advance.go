@@ -83,7 +83,7 @@ func (m machine) nodeAt(i int) *Node { return &m.def.Nodes[m.s.NodeOf(i)] }
 
 // due reports whether an attempt of the node may be under way. It may be even if
 // its item is not admitted, when a policy admitted more before.
-func (m machine) due(i int) bool { return m.s.starting() && m.s.startable(i) }
+func (m machine) due(i int) bool { return m.s.Startable(i) }
 
 // tick moves the state's clock, never back, and returns it.
 func (m machine) tick(now Moment) Moment {
@@ -163,6 +163,9 @@ func (m machine) failed(ev AttemptFailed) (Changes, error) {
 	f.Node, f.Attempt = ev.Node, ev.Attempt
 	t.Last = &f
 	n.Fence, n.Cover, n.Started = ev.Fence, Cover{}, ev.Started
+	if n.Since == 0 { // not admitted by the policy that this goes by
+		n.Available, n.Since = now, now
+	}
 	p := m.nodeAt(ev.Node).Policy
 	retryAt := max(ev.RetryAt, now)
 	switch {

@@ -234,6 +234,11 @@ func (s *State) Ready(slot int) bool {
 	return s.starting() && s.startable(slot) && s.admits(slot)
 }
 
+// Startable is [State.Ready] but for limits on parallel items. It is what counts
+// for a node that was offered: limits are policies, those of whoever offers it
+// hold, and what they admitted stays admitted.
+func (s *State) Startable(slot int) bool { return s.starting() && s.startable(slot) }
+
 // AnyReady reports whether some node is [State.Ready], whatever its not-before
 // time.
 func (s *State) AnyReady() bool { return s.starting() && s.ready > 0 }
