@@ -116,41 +116,43 @@ func (u *turmoil) noise() faultstore.Rule {
 	return faultstore.Random(seed, faultstore.Chances{Refused: 0.02, Before: 0.02, After: 0.03, Late: 0.03, Delay: 30 * time.Millisecond})
 }
 
-// workflows are what is run. What their tasks do is drawn by lot.
-func (u *turmoil) workflows() []*workflow.Workflow[int, int] {
-	act := func(ctx context.Context, n int) (int, error) {
-		switch u.dice.n(10) {
-		case 0:
-			return 0, errors.New("drawn by lot")
-		case 1:
-			panic("drawn by lot")
-		case 2: // deaf
-			faketime.Pass(u.dice.upTo(20 * time.Second))
-		case 3, 4:
-			for range u.dice.n(8) {
-				if err := task.Heartbeat(ctx, n); err != nil {
-					return 0, err
-				}
-				select {
-				case <-time.After(u.dice.upTo(4 * time.Second)):
-				case <-ctx.Done():
-					return 0, context.Cause(ctx)
-				}
+// act is what tasks do: it is drawn by lot.
+func (u *turmoil) act(ctx context.Context, n int) (int, error) {
+	switch u.dice.n(10) {
+	case 0:
+		return 0, errors.New("drawn by lot")
+	case 1:
+		panic("drawn by lot")
+	case 2: // deaf
+		faketime.Pass(u.dice.upTo(20 * time.Second))
+	case 3, 4:
+		for range u.dice.n(8) {
+			if err := task.Heartbeat(ctx, n); err != nil {
+				return 0, err
 			}
-		case 5, 6:
 			select {
-			case <-time.After(u.dice.upTo(8 * time.Second)):
+			case <-time.After(u.dice.upTo(4 * time.Second)):
 			case <-ctx.Done():
 				return 0, context.Cause(ctx)
 			}
 		}
-		return n + 1, nil
+	case 5, 6:
+		select {
+		case <-time.After(u.dice.upTo(8 * time.Second)):
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		}
 	}
+	return n + 1, nil
+}
+
+// workflows are what is run.
+func (u *turmoil) workflows() []*workflow.Workflow[int, int] {
 	retried := workflow.Retry(workflow.RetryPolicy{Attempts: 6, Jitter: 0.5})
-	plain := workflow.TaskFunc("plain", act, retried, workflow.MaxLosses(4))
-	beating := workflow.TaskFunc("beating", act, retried, workflow.Heartbeat(3*time.Second))
-	timed := workflow.TaskFunc("timed", act, retried, workflow.StartToClose(5*time.Second), workflow.ScheduleToClose(5*time.Minute))
-	fragile := workflow.TaskFunc("fragile", act, workflow.MaxLosses(1), workflow.ScheduleToStart(30*time.Second))
+	plain := workflow.TaskFunc("plain", u.act, retried, workflow.MaxLosses(4))
+	beating := workflow.TaskFunc("beating", u.act, retried, workflow.Heartbeat(3*time.Second))
+	timed := workflow.TaskFunc("timed", u.act, retried, workflow.StartToClose(5*time.Second), workflow.ScheduleToClose(5*time.Minute))
+	fragile := workflow.TaskFunc("fragile", u.act, workflow.MaxLosses(1), workflow.ScheduleToStart(30*time.Second))
 	tasks := []workflow.Task[int, int]{plain, beating, timed, fragile}
 	sum := func(ns []int) int {
 		total := 0
@@ -185,7 +187,52 @@ func (u *turmoil) workflows() []*workflow.Workflow[int, int] {
 			}
 			return v
 		}),
+		u.scopes(u.dice.n(4)),
 	}
+}
+
+// scopes is a workflow of maps in a map and a switch, of which a number of items,
+// zero for all, are under way at a time. Builds of other numbers are the same
+// workflow under another policy.
+func (u *turmoil) scopes(parallel int) *workflow.Workflow[int, int] {
+	type V[T any] = workflow.Value[T]
+	retried := workflow.Retry(workflow.RetryPolicy{Attempts: 6, Jitter: 0.5})
+	step := workflow.TaskFunc("step", u.act, retried, workflow.MaxLosses(4))
+	beating := workflow.TaskFunc("beating-step", u.act, retried, workflow.Heartbeat(3*time.Second))
+	timed := workflow.TaskFunc("timed-step", u.act, retried, workflow.StartToClose(5*time.Second))
+	upTo := func(most int) func(n int) []int {
+		return func(n int) (all []int) {
+			for i := range n % (most + 1) {
+				all = append(all, i)
+			}
+			return all
+		}
+	}
+	total := func(lists [][]int) (n int) {
+		for _, l := range lists {
+			n += len(l)
+		}
+		return n
+	}
+	return workflow.New("scopes", func(g *workflow.Graph, v V[int]) V[int] {
+		first := workflow.Do(g, step, v, workflow.ID("first"))
+		four := workflow.Inline(g, "four", func(n int) []int { return upTo(4)(n + 2) }, first)
+		lists := workflow.Map(g, "each", four, func(g *workflow.Graph, n V[int]) V[[]int] {
+			key := workflow.Inline(g, "key", func(n int) int { return n % 3 }, n)
+			return workflow.Switch(g, "which", key,
+				func(g *workflow.Graph) V[[]int] {
+					x := workflow.Do(g, beating, workflow.Do(g, step, n))
+					list := workflow.Inline(g, "two", upTo(2), x)
+					return workflow.Map(g, "inner", list, func(g *workflow.Graph, m V[int]) V[int] {
+						return workflow.Do(g, timed, workflow.Do(g, step, m, workflow.ID("a")), workflow.ID("b"))
+					}, workflow.Parallel(parallel))
+				},
+				workflow.Case(1, func(g *workflow.Graph) V[[]int] {
+					return workflow.Inline(g, "three", upTo(3), workflow.Do(g, timed, n))
+				}))
+		}, workflow.Parallel(parallel))
+		return workflow.Do(g, step, workflow.Inline(g, "total", total, lists), workflow.ID("last"))
+	})
 }
 
 func (u *turmoil) add(kind string, run func(p *peer) func(context.Context) error) *peer {
@@ -229,6 +276,9 @@ func (u *turmoil) worker() *peer {
 			panic(err)
 		}
 		for _, f := range u.flows {
+			if f.Name() == "scopes" && u.dice.n(2) == 0 {
+				f = u.scopes(u.dice.n(4))
+			}
 			w.Serve(f)
 		}
 		return w.Run
