@@ -117,7 +117,7 @@ func (ed *edit) chain(h *snapshot.Head, reads snapshot.Reads, i int, o *outcome,
 	}
 	if changes.Verdict == workflow.Applied {
 		st.keep, ed.verdicts[i].next = true, next
-		if inLimitedMap(h.Def(), h.State.NodeOf(next)) {
+		if inLimitedMap(h.Def(), h.State.NodeOf(next)) && !mutation.On(mutation.ChainOverClaim) {
 			key := ed.s.claimKey(h, next)
 			change.Guards = append(change.Guards, store.Absent(key))
 			change.Reads = append(change.Reads, store.Get(key))

@@ -104,6 +104,9 @@ const (
 	// ChainWithoutCover goes on with the next node of a chain without recording
 	// which claim covers it.
 	ChainWithoutCover Name = "ChainWithoutCover"
+	// ChainOverClaim goes on with a node of a limited map that another worker has
+	// claimed already.
+	ChainOverClaim Name = "ChainOverClaim"
 )
 
 // Group commit.
