@@ -16,7 +16,7 @@ import (
 func expiry(h *snapshot.Head, slot int, c *claimed, grace time.Duration) (at workflow.Moment, kind string) {
 	p, n := &h.Node(slot).Policy, &h.State.Nodes[slot]
 	earlier := func(from workflow.Moment, limit time.Duration, k string) {
-		if limit <= 0 {
+		if limit <= 0 || from == 0 {
 			return
 		}
 		if m := from.Add(limit); at == 0 || m < at {

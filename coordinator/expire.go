@@ -21,10 +21,13 @@ func (d *duty) expire(h *snapshot.Head, c *snapshot.Change, deletes *[]string) (
 	}
 	expired := false
 	for i := range h.State.Nodes {
-		if !h.State.Ready(i) || d.spared[i] || len(d.checks) >= mostChecks {
+		if !h.State.Startable(i) || d.spared[i] || len(d.checks) >= mostChecks {
 			continue
 		}
 		live := d.claims.covering(h.State, i)
+		if live == nil && !h.State.Ready(i) {
+			continue
+		}
 		at, kind := expiry(h, i, live, d.grace)
 		if at == 0 || at > d.now {
 			continue

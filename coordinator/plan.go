@@ -163,10 +163,13 @@ func (l *loop) due(r *run, h *snapshot.Head, now workflow.Moment) (due bool, wak
 	}
 	at(s.Deadline)
 	for i := range s.Nodes {
-		if !s.Ready(i) {
+		if !s.Startable(i) {
 			continue
 		}
 		c := r.claims.covering(s, i)
+		if c == nil && !s.Ready(i) {
+			continue
+		}
 		if m, _ := expiry(h, i, c, l.cfg.Grace); m != 0 {
 			at(m)
 		}

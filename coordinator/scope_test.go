@@ -71,3 +71,33 @@ func TestNodesOfItemsAreLookedAfterLikeOthers(t *testing.T) {
 		equal(t, "status", e.load("r").State.Status.String(), "completed")
 	})
 }
+
+// An attempt in an item that a limit made stricter would not admit any more is
+// under way all the same, and so is its time.
+func TestAttemptsInItemsThatALaterLimitHoldsBackRunOutOfTime(t *testing.T) {
+	simulate(t, func(t *testing.T, e *env) {
+		e.coordinate(nil)
+		limited := func(parallel int) *workflow.Definition {
+			def := &workflow.Definition{Name: "map", Nodes: []workflow.Node{
+				{Kind: workflow.KindMap, Name: "each", Branches: []workflow.Branch{{}}, Policy: workflow.Policy{Parallel: parallel}},
+				{Kind: workflow.KindTask, Name: "each.task", Task: "task", Scope: 1, Policy: workflow.Policy{
+					StartToClose: 10 * time.Second, Retry: workflow.RetryPolicy{Attempts: 2, Backoff: time.Hour},
+				}},
+			}}
+			e.must(def.Seal())
+			return def
+		}
+		a := e.join("a", 3, nil)
+		e.start("r", limited(2), nil)
+		c := a.claim("r", 0)
+		a.commit(c, false, func(*snapshot.Head) []workflow.Event {
+			return []workflow.Event{workflow.MapExpanded{Node: 0, Fence: c.Fence(), Now: workflow.MomentOf(time.Now()), Items: 2}}
+		})
+		a.claim("r", 3) // the second item's
+		e.must(snapshot.NewDefinitions(e.st, e.keys).Ensure(t.Context(), limited(1)))
+		e.wait(time.Minute)
+		if n := e.load("r").State.Nodes[3]; n.Trouble == nil || n.Trouble.Failures != 1 {
+			t.Errorf("the second item's node, whose attempt took too long, is %+v", n)
+		}
+	})
+}
