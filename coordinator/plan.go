@@ -131,6 +131,10 @@ func (l *loop) decode(r *run) (*snapshot.Head, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(h.State.Nodes) > mostRecentNodes {
+		r.decoded = nil
+		return h, nil
+	}
 	if r.decoded == nil {
 		if old := l.recent[l.decodes%recentHeads]; old != nil {
 			old.decoded = nil
@@ -142,8 +146,12 @@ func (l *loop) decode(r *run) (*snapshot.Head, error) {
 	return h, nil
 }
 
-// recentHeads is how many decoded heads are kept.
-const recentHeads = 1024
+const (
+	// recentHeads is how many decoded heads are kept.
+	recentHeads = 1024
+	// mostRecentNodes is how many nodes a head may have to be kept: some 30 KiB.
+	mostRecentNodes = 256
+)
 
 // due reports whether time or the graph calls for a commit now, and otherwise
 // when to look at the run again, or zero.

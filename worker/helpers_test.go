@@ -44,7 +44,7 @@ type world struct {
 
 // inWorld runs a test in a world of its own and checks, at the end, what holds
 // of every history.
-func inWorld(t *testing.T, test func(w *world)) {
+func inWorld(t *testing.T, test func(w *world), o ...memstore.Option) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -52,7 +52,7 @@ func inWorld(t *testing.T, test func(w *world)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		mem := memstore.New()
+		mem := memstore.New(o...)
 		t.Cleanup(mem.Close)
 		st := &hooked{Store: mem}
 		w := &world{t: t, mem: mem, st: st, keys: keys, runs: snapshot.NewRuns(mem, keys, snapshot.NewDefinitions(mem, keys))}

@@ -135,6 +135,14 @@ func (s *session) deleteKeys(ctx context.Context, keys []string) error {
 		if err == nil {
 			return nil
 		}
+		if errors.Is(err, grapnel.ErrTooLarge) && len(keys) > 1 {
+			// The store takes fewer operations at once than etcd does by default.
+			half := len(keys) / 2
+			if err := s.deleteKeys(ctx, keys[:half]); err != nil {
+				return err
+			}
+			return s.deleteKeys(ctx, keys[half:])
+		}
 		if cause := pause.Wait(ctx); cause != nil {
 			return cause
 		}

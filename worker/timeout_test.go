@@ -13,6 +13,7 @@ import (
 	"github.com/grapnel-dev/grapnel/internal/pb"
 	"github.com/grapnel-dev/grapnel/snapshot"
 	"github.com/grapnel-dev/grapnel/store"
+	"github.com/grapnel-dev/grapnel/store/memstore"
 	"github.com/grapnel-dev/grapnel/task"
 	"github.com/grapnel-dev/grapnel/worker"
 	"github.com/grapnel-dev/grapnel/workflow"
@@ -221,20 +222,27 @@ func TestACoveredNodeIsNotExecutedByAnotherWorker(t *testing.T) {
 }
 
 func TestMessagesAreDeletedOnceTaken(t *testing.T) {
-	inWorld(t, func(w *world) {
-		wf := single("flow", func(_ context.Context, x int) (int, error) { return x, nil })
-		w.coordinator()
-		w.work(worker.Config{Slots: 2}, serve(wf))
-		h := w.start("r", wf, "1")
-		for range 20 {
-			w.offer(h, 0)
-		}
-		w.completes("r")
-		faketime.Pass(time.Second) // messages wait for others to be deleted with
-		synctest.Wait()
-		page, err := w.mem.List(w.t.Context(), store.ListRequest{Prefix: w.keys.Inboxes()})
-		if err != nil || len(page.KVs) != 0 {
-			t.Errorf("%d messages are left (%v)", len(page.KVs), err)
-		}
-	})
+	for name, o := range map[string][]memstore.Option{
+		"many at a time":           nil,
+		"as many as a store takes": {memstore.MaxOps(6)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				wf := single("flow", func(_ context.Context, x int) (int, error) { return x, nil })
+				w.coordinator()
+				w.work(worker.Config{Slots: 2}, serve(wf))
+				h := w.start("r", wf, "1")
+				for range 20 {
+					w.offer(h, 0)
+				}
+				w.completes("r")
+				faketime.Pass(time.Second) // messages wait for others to be deleted with
+				synctest.Wait()
+				page, err := w.mem.List(w.t.Context(), store.ListRequest{Prefix: w.keys.Inboxes()})
+				if err != nil || len(page.KVs) != 0 {
+					t.Errorf("%d messages are left (%v)", len(page.KVs), err)
+				}
+			}, o...)
+		})
+	}
 }
