@@ -8,7 +8,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -159,21 +158,19 @@ func groupByName(g *render.Graph) {
 	}
 }
 
-// itemIndex is what the name of a node in a map has of the item it is for.
-var itemIndex = regexp.MustCompile(`\[\d+\]`)
-
-// withStates gives the nodes of a run's graph their states. A node that there is
-// for each item of a map becomes a group of these.
+// withStates gives the nodes of the graph of a run's definition their states. A
+// node that there is for each item of a map becomes a group of these.
 func withStates(g *render.Graph, info *client.RunInfo) {
 	g.Title += fmt.Sprintf(" · run %s · %s", info.ID, info.Status)
-	states := make(map[string][]*client.NodeInfo, len(info.Nodes))
+	states := make([][]*client.NodeInfo, len(g.Nodes))
 	for i := range info.Nodes {
-		name := itemIndex.ReplaceAllString(info.Nodes[i].Name, "")
-		states[name] = append(states[name], &info.Nodes[i])
+		// Names do not tell: those of a map's nodes leave out what is clear.
+		if node, _, ok := workflow.ParseKey(info.Nodes[i].Key); ok && node < len(states) {
+			states[node] = append(states[node], &info.Nodes[i])
+		}
 	}
-	for i := range g.Nodes {
+	for i, all := range states {
 		n := &g.Nodes[i]
-		all := states[n.Name]
 		switch {
 		case len(all) == 1:
 			n.State = render.State(all[0].State)

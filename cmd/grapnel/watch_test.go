@@ -95,20 +95,24 @@ func TestNodesThatComeInBetweenAreNotTakenForOthers(t *testing.T) {
 
 func TestAGraphShowsTheItemsOfAMapAsAGroup(t *testing.T) {
 	t.Parallel()
-	g := render.Graph{Title: "w", Nodes: []render.Node{{Name: "list"}, {Name: "each.resize", Detail: "resize"}}}
+	g := render.Graph{Title: "w", Nodes: []render.Node{{Name: "list"}, {Name: "resize.each"}, {Name: "resize", Detail: "resize"}}}
 	info := oneNode(grapnel.RunRunning, client.NodeInfo{})
 	info.Nodes = []client.NodeInfo{
-		{Name: "list", State: client.NodeCompleted, Attempt: 2},
-		{Name: "each[0].resize", State: client.NodeCompleted},
-		{Name: "each[1].resize", State: client.NodeRunning},
-		{Name: "each[2].resize", State: client.NodeRunning},
+		{Name: "list", Key: "0", State: client.NodeCompleted, Attempt: 2},
+		{Name: "resize.each", Key: "1", State: client.NodeOpen},
+		{Name: "resize.each[0]", Key: "2.0", State: client.NodeCompleted},
+		{Name: "resize.each[1]", Key: "2.1", State: client.NodeRunning},
+		{Name: "resize.each[2]", Key: "2.2", State: client.NodeRunning},
 	}
 	withStates(&g, info)
 	if n := g.Nodes[0]; n.State != render.Completed || n.Detail != "attempt 2" {
 		t.Errorf("list is %+v", n)
 	}
-	if n := g.Nodes[1]; n.State != render.Running || n.Count != 3 || n.States[render.Running] != 2 {
-		t.Errorf("each.resize is %+v", n)
+	if n := g.Nodes[1]; n.State != render.Open || n.Count != 0 {
+		t.Errorf("resize.each is %+v", n)
+	}
+	if n := g.Nodes[2]; n.State != render.Running || n.Count != 3 || n.States[render.Running] != 2 {
+		t.Errorf("resize is %+v", n)
 	}
 }
 
