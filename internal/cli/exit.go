@@ -77,6 +77,7 @@ func Report(out io.Writer, command string, err error) int {
 		return ExitOK
 	}
 	text := strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+	text = strings.ReplaceAll(text, ":; ", ": ")
 	if hint := hintFor(err); hint != "" {
 		text += " (" + hint + ")"
 	}
