@@ -23,8 +23,10 @@ const minFragment = 8
 // Redactor replaces the values of secrets. The zero Redactor and a nil one
 // replace nothing.
 type Redactor struct {
-	forms   []string // longest first
-	longest int
+	forms   []string // all there are, longest first
+	values  []string // of forms, the values and their lines as they are
+	encoded []string // of forms, those in hexadecimal and Base64
+	longest int      // how long a form or the way to write it can be
 }
 
 // NewRedactor returns a redactor for these values.
@@ -41,17 +43,44 @@ func NewRedactor(values ...string) *Redactor {
 			}
 		}
 	}
-	slices.SortFunc(r.forms, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
-	r.forms = slices.Compact(r.forms)
+	r.forms = append(append(r.forms, r.values...), r.encoded...)
+	for _, forms := range []*[]string{&r.forms, &r.values, &r.encoded} {
+		slices.SortFunc(*forms, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+		*forms = slices.Compact(*forms)
+	}
 	if len(r.forms) > 0 {
 		r.longest = len(r.forms[0])
+	}
+	for _, w := range r.writings() {
+		if len(w.forms) > 0 {
+			r.longest = max(r.longest, w.most(len(w.forms[0])))
+		}
 	}
 	return r
 }
 
+// writing is a way to write forms that are not just there as they are.
+type writing struct {
+	signs string // without one of which nothing is written like that
+	view  viewer
+	forms []string
+	most  func(n int) int // how long n bytes of a form can be
+}
+
+func (r *Redactor) writings() []writing {
+	times := func(by int) func(int) int { return func(n int) int { return n * by } }
+	return []writing{
+		{"\r\n", joined, r.encoded, brokenLength},
+		{"%", decoded, r.values, times(maxDecoded)},
+		{"%+", decodedQuery, r.values, times(maxDecoded)},
+		{`\`, unescaped, r.values, times(maxUnescaped)},
+	}
+}
+
 // add takes all forms of a value.
 func (r *Redactor) add(v string) {
-	r.forms = append(r.forms, v, url.QueryEscape(v), url.PathEscape(v))
+	r.values = append(r.values, v)
+	r.forms = append(r.forms, url.QueryEscape(v), url.PathEscape(v))
 	for _, escape := range []bool{true, false} {
 		var buf bytes.Buffer
 		enc := json.NewEncoder(&buf)
@@ -62,11 +91,11 @@ func (r *Redactor) add(v string) {
 	}
 	if len(v) >= minFragment {
 		x := hex.EncodeToString([]byte(v))
-		r.forms = append(r.forms, x, strings.ToUpper(x))
+		r.encoded = append(r.encoded, x, strings.ToUpper(x))
 	}
 	for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-		r.forms = append(r.forms, enc.EncodeToString([]byte(v)))
-		r.forms = append(r.forms, inBase64(enc, v)...)
+		r.encoded = append(r.encoded, enc.EncodeToString([]byte(v)))
+		r.encoded = append(r.encoded, inBase64(enc, v)...)
 	}
 }
 
@@ -91,8 +120,36 @@ func (r *Redactor) Text(s string) string {
 	if r == nil {
 		return s
 	}
+	for _, w := range r.writings() {
+		s = w.mask(s)
+	}
 	for _, f := range r.forms {
 		s = strings.ReplaceAll(s, f, Mask)
+	}
+	return s
+}
+
+// mask replaces the forms that are written like that.
+func (w *writing) mask(s string) string {
+	if !strings.ContainsAny(s, w.signs) {
+		return s
+	}
+	v := w.view.look(s)
+	for _, f := range w.forms {
+		found := v.find(f, w.most(len(f)))
+		if len(found) == 0 {
+			continue
+		}
+		var masked strings.Builder
+		from := 0
+		for _, at := range found {
+			masked.WriteString(s[from:at.begin])
+			masked.WriteString(Mask)
+			from = at.end
+		}
+		masked.WriteString(s[from:])
+		s = masked.String()
+		v = w.view.look(s)
 	}
 	return s
 }
@@ -190,8 +247,39 @@ func (r *Redactor) cut(b []byte) int {
 				cut, again = from+i, true
 			}
 		}
+		for _, w := range r.writings() {
+			if at := w.across(b, cut); at < cut {
+				cut, again = at, true
+			}
+		}
 	}
 	return cut
+}
+
+// across returns where the first form that cut would cut in two begins, or cut.
+func (w *writing) across(b []byte, cut int) int {
+	if len(w.forms) == 0 {
+		return cut
+	}
+	most := w.most(len(w.forms[0]))
+	from := max(cut-most+1, 0)
+	for from > 0 && b[from-1] == '\\' {
+		from-- // what is behind it may belong to it
+	}
+	window := string(b[from:min(cut+most-1, len(b))])
+	if !strings.ContainsAny(window, w.signs) {
+		return cut
+	}
+	v := w.view.look(window)
+	first := cut
+	for _, f := range w.forms {
+		for _, at := range v.find(f, w.most(len(f))) {
+			if from+at.begin < first && from+at.end > cut {
+				first = from + at.begin
+			}
+		}
+	}
+	return first
 }
 
 // Close passes on what was held back.
@@ -207,11 +295,33 @@ func (w *writer) Close() error {
 
 // beheaded replaces the beginning of a value at the end of s.
 func (r *Redactor) beheaded(s string) string {
-	for n := min(r.longest-1, len(s)); n >= MinLength; n-- {
-		end := s[len(s)-n:]
-		if slices.ContainsFunc(r.forms, func(f string) bool { return strings.HasPrefix(f, end) }) {
-			return s[:len(s)-n] + Mask
+	begin := len(s) - begun(s, r.forms)
+	for _, w := range r.writings() {
+		if len(w.forms) == 0 || !strings.ContainsAny(s, w.signs) {
+			continue
+		}
+		v := w.view.look(s)
+		if n := begun(v.text, w.forms); n > 0 {
+			begin = min(begin, v.begin[len(v.text)-n])
 		}
 	}
-	return s
+	if begin == len(s) {
+		return s
+	}
+	return s[:begin] + Mask
+}
+
+// begun returns how many bytes at the end of s begin one of the forms, which are
+// sorted, the longest first; zero for less than [MinLength].
+func begun(s string, forms []string) int {
+	if len(forms) == 0 {
+		return 0
+	}
+	for n := min(len(forms[0])-1, len(s)); n >= MinLength; n-- {
+		end := s[len(s)-n:]
+		if slices.ContainsFunc(forms, func(f string) bool { return strings.HasPrefix(f, end) }) {
+			return n
+		}
+	}
+	return 0
 }
