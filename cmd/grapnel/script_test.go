@@ -49,7 +49,9 @@ func TestScripts(t *testing.T) {
 			env.Setenv("TMPDIR", env.WorkDir)
 			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
 			long := fmt.Sprintf("%q", strings.Repeat("x", grapnel.MaxPayload))
-			return errors.Join(err, os.WriteFile(filepath.Join(env.WorkDir, "too-long.json"), []byte(long), 0o600))
+			wrong, absErr := filepath.Abs(wrongFolder)
+			env.Setenv("WRONG", wrong)
+			return errors.Join(err, absErr, os.WriteFile(filepath.Join(env.WorkDir, "too-long.json"), []byte(long), 0o600))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits":              exits,
@@ -61,6 +63,7 @@ func TestScripts(t *testing.T) {
 			"http-server":        httpServer,
 			"stored":             stored,
 			"await-running":      awaitRunning,
+			"refused":            refused,
 		},
 	})
 }
