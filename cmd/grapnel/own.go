@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/hashicorp/go-hclog"
@@ -27,6 +28,11 @@ func (w *ownWorker) register(fs *pflag.FlagSet, names ...string) {
 		f.Annotations = nil // no setting: the section "worker" is for workers of their own
 		fs.AddFlag(f)
 	}
+}
+
+// Validate returns what is wrong with the settings, before anything is started.
+func (w *ownWorker) Validate() error {
+	return errors.Join(w.Worker.Validate(), w.StandardTasks.Validate())
 }
 
 // allowAll allows commands and, unless there are other rules, requests to all

@@ -56,13 +56,21 @@ func (t *StandardTasks) Register(fs *pflag.FlagSet) {
 // Any reports whether there are any of the tasks.
 func (t *StandardTasks) Any() bool { return t.AllowCommands || len(t.AllowHTTP) > 0 }
 
-// Validate returns what is wrong with the rules for requests. It is an error of
-// Open as well.
+// Validate returns what is wrong with the settings, commands allowed or not. It
+// is an error of Open as well, if they are.
 func (t *StandardTasks) Validate() error {
 	if _, err := httptask.ParseRules(t.AllowHTTP); err != nil {
 		return fmt.Errorf("--allow-http: %w", err)
 	}
-	return nil
+	cfg := t.commandConfig(nil)
+	return cfg.Check()
+}
+
+func (t *StandardTasks) commandConfig(log hclog.Logger) commandtask.Config {
+	return commandtask.Config{
+		Root: t.WorkDir, PassEnv: t.PassEnv, KillGrace: t.KillGrace, Logger: log,
+		Secrets: secret.Policy{Env: t.SecretEnv, Dirs: t.SecretDirs},
+	}
 }
 
 // OpenTasks are standard tasks that are ready to be executed.
@@ -75,14 +83,14 @@ type OpenTasks struct {
 // once the worker has stopped. Errors wrap [grapnel.ErrInvalid] for settings
 // that cannot be used.
 func (t *StandardTasks) Open(log hclog.Logger) (*OpenTasks, error) {
-	policy := secret.Policy{Env: t.SecretEnv, Dirs: t.SecretDirs}
+	cfg := t.commandConfig(log)
 	open := &OpenTasks{}
 	rules, err := httptask.ParseRules(t.AllowHTTP)
 	if err != nil {
 		return nil, fmt.Errorf("--allow-http: %w", err)
 	}
 	if !rules.Empty() {
-		open.http, err = httptask.New(httptask.Config{Rules: rules, Secrets: policy, Logger: log})
+		open.http, err = httptask.New(httptask.Config{Rules: rules, Secrets: cfg.Secrets, Logger: log})
 		if err != nil {
 			return nil, err
 		}
@@ -90,7 +98,6 @@ func (t *StandardTasks) Open(log hclog.Logger) (*OpenTasks, error) {
 	if !t.AllowCommands {
 		return open, nil
 	}
-	cfg := commandtask.Config{Root: t.WorkDir, PassEnv: t.PassEnv, Secrets: policy, KillGrace: t.KillGrace, Logger: log}
 	if !t.NoGuard {
 		self, err := os.Executable()
 		if err != nil {

@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/pflag"
 
+	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/claim"
 	"github.com/grapnel-dev/grapnel/internal/celexpr"
 	"github.com/grapnel-dev/grapnel/internal/commandtask"
@@ -42,6 +44,25 @@ func (w *Worker) Register(fs *pflag.FlagSet) {
 	fs.DurationVar(&w.TTL, "ttl", claim.DefaultTTL, "how long after its last sign of life its nodes are given to other workers")
 	fs.DurationVar(&w.Grace, "grace", worker.DefaultGrace, "how long tasks may go on once the worker is asked to stop")
 	AsSettings(fs, "worker")
+}
+
+// Validate returns what is wrong with the settings. It is an error of a worker
+// as well.
+func (w *Worker) Validate() error {
+	if w.Slots < 0 {
+		return fmt.Errorf("%w: --slots %d is negative", grapnel.ErrInvalid, w.Slots)
+	}
+	for _, q := range w.Queues {
+		if err := grapnel.ValidateName("queue", q); err != nil {
+			return fmt.Errorf("--queues: %w", err)
+		}
+	}
+	for _, t := range w.Tags {
+		if err := grapnel.ValidateName("tag", t); err != nil {
+			return fmt.Errorf("--tags: %w", err)
+		}
+	}
+	return nil
 }
 
 // Run runs a worker until ctx ends, and then drains it. Register is called

@@ -1,10 +1,13 @@
 package commandtask
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/internal/secret"
 )
 
@@ -31,4 +34,18 @@ type Config struct {
 	KillGrace time.Duration
 	// Logger is named "command"; nil means none.
 	Logger hclog.Logger
+}
+
+// Check returns what is wrong with the settings, as [Open] does before it makes
+// anything. Errors wrap [grapnel.ErrInvalid].
+func (c *Config) Check() error {
+	if err := c.Secrets.Check(); err != nil {
+		return fmt.Errorf("allow commands: %w", err)
+	}
+	for _, name := range c.PassEnv {
+		if name == "" || strings.ContainsAny(name, "=\x00") || isReserved(name) {
+			return fmt.Errorf("allow commands: %w: %q is no environment variable to be passed on", grapnel.ErrInvalid, name)
+		}
+	}
+	return nil
 }

@@ -48,13 +48,8 @@ func Open(cfg Config) (*Runner, error) {
 		cfg.KillGrace = DefaultKillGrace
 	}
 	log := cfg.Logger.Named("command")
-	if err := cfg.Secrets.Check(); err != nil {
-		return nil, fmt.Errorf("allow commands: %w", err)
-	}
-	for _, name := range cfg.PassEnv {
-		if name == "" || strings.ContainsAny(name, "=\x00") || isReserved(name) {
-			return nil, fmt.Errorf("allow commands: %w: %q is no environment variable to be passed on", grapnel.ErrInvalid, name)
-		}
+	if err := cfg.Check(); err != nil {
+		return nil, err
 	}
 	p, err := openPlace(cfg.Root, log)
 	if err != nil {
