@@ -31,6 +31,9 @@ func (fl *flow) follow(ctx context.Context, c *client.Client) (*client.RunInfo, 
 	defer wg.Wait()
 	defer leave(nil)
 	wg.Go(func() { h.run(ctx, fl.signals) })
+	if !fl.own { // otherwise there is a worker, made for this workflow
+		wg.Go(func() { fl.watchStuck(ctx, c, stuckInterval, h.isStuck) })
+	}
 	if h.ask {
 		return fl.followLive(ctx, c, h)
 	}
@@ -81,7 +84,7 @@ func (fl *flow) followLive(ctx context.Context, c *client.Client, h *heed) (*cli
 				}
 			}
 			if !v.Ended {
-				v.Hint = h.hint()
+				v.Hint, v.Trouble = h.hint(), h.trouble()
 			}
 			return v.Lines(t, width, height)
 		},
@@ -115,6 +118,7 @@ type heed struct {
 	ask   bool
 	leave context.CancelCauseFunc
 	said  atomic.Pointer[string] // shown in the view
+	stuck atomic.Pointer[string] // so is this
 }
 
 func (h *heed) run(ctx context.Context, signals <-chan os.Signal) {
@@ -163,6 +167,21 @@ func (h *heed) say(text string) {
 	if !h.ask && text != "" {
 		_ = h.fl.say("%s", text)
 	}
+}
+
+// isStuck tells the user why nobody takes a task; an empty text takes it back.
+func (h *heed) isStuck(text string) {
+	h.stuck.Store(&text)
+	if !h.ask && text != "" {
+		_ = h.fl.say("%s", text)
+	}
+}
+
+func (h *heed) trouble() string {
+	if text := h.stuck.Load(); text != nil {
+		return *text
+	}
+	return ""
 }
 
 func (h *heed) hint() string {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/client"
@@ -175,5 +176,47 @@ func TestTheReportHasWhatFailedTheRunAsAWhole(t *testing.T) {
 	r := reportFlow(info, 0)
 	if len(r.Failures) != 1 || r.Failures[0] != (flowFailure{Kind: "timeout-run", Message: "late"}) || string(r.Output) != "null" || r.Tasks == nil {
 		t.Errorf("the report is %+v", r)
+	}
+}
+
+func TestARunThatNoWorkerCanExecuteSaysSo(t *testing.T) {
+	t.Parallel()
+	h := heedRun(t, false)
+	ctx, stop := context.WithCancel(t.Context())
+	told, done := make(chan string), make(chan struct{})
+	go func() {
+		defer close(done)
+		h.fl.watchStuck(ctx, h.c, time.Millisecond, func(text string) { told <- text })
+	}()
+	if text := <-told; text != "t waits: no worker is alive" {
+		t.Errorf("it is told %q", text)
+	}
+	// Once it is not stuck any more that is told, too.
+	if err := h.c.Cancel(ctx, "r", ""); err != nil {
+		t.Fatal(err)
+	}
+	if text := <-told; text != "" {
+		t.Errorf("after the end it is told %q", text)
+	}
+	stop()
+	<-done
+	h.isStuck("t waits")
+	h.leave(nil)
+	<-h.done
+	if h.trouble() != "t waits" || h.out.String() != "t waits\n" {
+		t.Errorf("it shows %q and says %q", h.trouble(), h.out)
+	}
+}
+
+func TestOfManyTasksThatAreStuckOneIsNamed(t *testing.T) {
+	t.Parallel()
+	info := &client.RunInfo{Nodes: []client.NodeInfo{
+		{Name: "a"}, {Name: "b.each[1].b", Stuck: "no worker is alive"}, {Name: "c", Stuck: "no"}, {Name: "d", Stuck: "no"},
+	}}
+	if text := stuckText(info); text != "b[1] waits: no worker is alive (and 2 more)" {
+		t.Errorf("%q", text)
+	}
+	if text := stuckText(&client.RunInfo{Nodes: info.Nodes[:1]}); text != "" {
+		t.Errorf("%q", text)
 	}
 }
