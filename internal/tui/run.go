@@ -72,7 +72,9 @@ func (r *Run) Lines(t Theme, width, height int) []string {
 	name := t.paint(title, Clean(r.Workflow)) + "  " + Clean(r.ID)
 	lines := []string{t.between(name, t.State(r.Status)+"  "+Elapsed(r.Elapsed), width), t.Progress(width, r.Counts)}
 	if r.Trouble != "" {
-		lines = append(lines, t.paint(bad, t.Fit(Clean(r.Trouble), width)))
+		for _, line := range t.wrap(Clean(r.Trouble), max(1, width), 3) {
+			lines = append(lines, t.paint(bad, t.Fit(line, width)))
+		}
 	}
 	room := height - len(lines)
 	if r.Hint != "" {

@@ -86,6 +86,8 @@ func TestViews(t *testing.T) {
 	troubled := run()
 	troubled.Trouble = "store unavailable: the watch ended"
 	golden(t, "run-80-trouble.txt", troubled.Lines(Theme{}, 80, 24))
+	troubled.Trouble = "resize waits: none of the workers can run it: each of 12 does not serve queue gpu"
+	golden(t, "run-60-trouble.txt", troubled.Lines(Theme{}, 60, 24))
 	golden(t, "run-80-low.txt", run().Lines(Theme{}, 80, 9))
 	golden(t, "run-80-ascii.txt", run().Lines(Theme{ASCII: true}, 80, 24))
 	golden(t, "run-80-color.txt", run().Lines(Theme{Color: true}, 80, 24))
