@@ -4,6 +4,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/grapnel-dev/grapnel"
 )
 
@@ -22,7 +24,11 @@ func (s *session) drain() {
 	if within(idle, s.w.cfg.Grace) {
 		return
 	}
-	s.log.Warn("grace is over; stopping tasks", "running", s.running())
+	level := hclog.Warn
+	if s.w.cfg.Grace < 0 {
+		level = hclog.Info // that was to be
+	}
+	s.log.Log(level, "grace is over; stopping tasks", "running", s.running())
 	s.stop(grapnel.ErrStopping)
 	// The margin is for the commits and releases that follow.
 	if within(idle, s.w.cfg.StopWait+s.w.cfg.Margin) {

@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -121,11 +122,15 @@ func TestASuccessAfterTheGraceStillCounts(t *testing.T) {
 			return x, nil
 		})
 		w.coordinator()
-		r := w.work(worker.Config{Grace: -1}, serve(wf))
+		log, logged := logs()
+		r := w.work(worker.Config{Grace: -1, Logger: log}, serve(wf))
 		w.offer(w.start("r", wf, "1"), 0)
 		synctest.Wait()
 		r.drain()
 		w.completes("r")
+		if text := logged(); !strings.Contains(text, "stopping tasks") || strings.Contains(text, "[WARN]") {
+			t.Errorf("no grace was wanted, and the log is\n%s", text)
+		}
 	})
 }
 

@@ -341,7 +341,7 @@ func (e *execution) step() bool {
 	case committed:
 		log.Debug("outcome committed", "failed", r.failure != nil)
 	case discarded:
-		log.Warn("outcome discarded", "reason", v.why)
+		log.Log(discardLevel(v.why), "outcome discarded", "reason", v.why)
 	case undone:
 		log.Error("outcome cannot be committed; node given back", "error", v.why)
 		e.release()
@@ -381,4 +381,13 @@ func (e *execution) close() {
 	if err := e.claim.Close(ctx); err != nil {
 		e.log.Warn("lease of a claim not revoked; it runs out", "error", err)
 	}
+}
+
+// discardLevel is the level at which a discarded outcome is logged. That nobody
+// wants the outcomes of a run that has ended is no reason to warn.
+func discardLevel(why error) hclog.Level {
+	if errors.Is(why, grapnel.ErrCancelled) || errors.Is(why, grapnel.ErrTimedOut) {
+		return hclog.Info
+	}
+	return hclog.Warn
 }

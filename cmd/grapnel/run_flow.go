@@ -288,7 +288,7 @@ func (fl *flow) workAndFollow(ctx context.Context, c *client.Client, failed <-ch
 func (fl *flow) prepareWorker() error {
 	w := &fl.cmd.worker
 	w.allowAll()
-	w.Name, w.Grace = "run", time.Millisecond // once the run has ended nothing else is wanted
+	w.Name, w.Grace = "run", -1 // once the run has ended nothing else is wanted
 	w.Queues, w.Tags = nil, nil
 	for i := range fl.def.Nodes {
 		w.Queues = append(w.Queues, fl.def.Queue(i))
