@@ -93,7 +93,7 @@ func (c *Cluster) open(ctx context.Context) error {
 		c.remove = dir
 	}
 	// What is in a temporary folder need not survive the machine.
-	server := embedetcd.Config{Dir: dir, Listen: c.cfg.Listen, NoFsync: c.remove != ""}
+	server := embedetcd.Config{Dir: dir, Listen: c.cfg.Listen, NoFsync: c.remove != "", Logger: c.cfg.Logger.Named("etcd")}
 	var keys credentials
 	var err error
 	if c.cfg.Private {

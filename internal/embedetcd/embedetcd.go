@@ -47,7 +47,9 @@ type Config struct {
 	// ProgressInterval is how often an idle watch is told how far it has got;
 	// zero means 10 s.
 	ProgressInterval time.Duration
-	// Logger gets the server's warnings and errors; nil means none.
+	// Logger gets why the server ends the process, if it does, as an error. Its
+	// other errors and its warnings are information: there are some at each stop.
+	// Nil means none.
 	Logger hclog.Logger
 	// StartTimeout bounds how long the server may take to be ready; zero means
 	// 30 s.

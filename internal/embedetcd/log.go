@@ -28,11 +28,11 @@ func (b bridge) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.Checke
 }
 
 func (b bridge) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	if e.Level > zapcore.WarnLevel {
-		b.to.Error(e.Message, pairs(fields)...)
-	} else {
-		b.to.Warn(e.Message, pairs(fields)...)
+	level := hclog.Info
+	if e.Level > zapcore.ErrorLevel {
+		level = hclog.Error // it ends the process
 	}
+	b.to.Log(level, e.Message, pairs(fields)...)
 	return nil
 }
 
