@@ -63,7 +63,7 @@ func TestScripts(t *testing.T) {
 			"http-server":        httpServer,
 			"stored":             stored,
 			"await-running":      awaitRunning,
-			"refused":            refused,
+			"refused":            refusesAll,
 		},
 	})
 }

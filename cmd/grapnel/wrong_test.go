@@ -14,10 +14,10 @@ import (
 // the messages that it has to get; scripts know it as $WRONG.
 const wrongFolder = "../../internal/flowfile/testdata/wrong"
 
-// refused ARG... executes grapnel run FILE ARG... for each wrong file of the
+// refusesAll ARG... executes grapnel run FILE ARG... for each wrong file of the
 // working directory, and checks that it exits with 2, says what is wrong and
 // nothing else, and does not connect to the address that it gives for NOBODY.
-func refused(ts *testscript.TestScript, _ bool, args []string) {
+func refusesAll(ts *testscript.TestScript, _ bool, args []string) {
 	paths, err := filepath.Glob(filepath.Join(ts.MkAbs("."), "*.yaml"))
 	ts.Check(err)
 	if len(paths) < 60 {
