@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/grapnel-dev/grapnel"
 	"github.com/grapnel-dev/grapnel/client"
+	"github.com/grapnel-dev/grapnel/internal/flowfile"
 	"github.com/grapnel-dev/grapnel/internal/render"
 	"github.com/grapnel-dev/grapnel/internal/wfformat"
 	"github.com/grapnel-dev/grapnel/workflow"
@@ -35,6 +37,8 @@ var graphFiles = map[string]func(path string) (render.Graph, error){
 		}
 		return graphOfRecorded(w), nil
 	},
+	".yaml": graphOfFlow,
+	".yml":  graphOfFlow,
 }
 
 func newGraph(a *app) *cobra.Command {
@@ -48,8 +52,9 @@ func newGraph(a *app) *cobra.Command {
 		Use:   "graph FILE|RUN",
 		Short: "Draw a workflow, or a run with the state of each node",
 		Long: `Draw the graph of a workflow, or of a run, whose nodes then have the colours of
-their states. A name that ends in ` + strings.Join(files, " or ") + ` is that of a file, and such a file
-a workflow in WfFormat, as grapnel gen wfformat writes it; others are ids of runs.
+their states. A name that ends in .yaml or .yml is that of a file with a workflow,
+one that ends in .json that of a file in WfFormat, as grapnel gen wfformat writes
+it; others are ids of runs.
 
 If there are more nodes than --max-nodes, those that do the same at the same
 depth are drawn as one, with their number and states.
@@ -58,6 +63,7 @@ Mermaid is what Markdown of many places shows in a block of the language mermaid
 dot is for Graphviz, and an SVG is a picture that stands alone.`,
 		Example: `  grapnel graph order-17
   grapnel graph order-17 -f svg > order-17.svg
+  grapnel graph flow.yaml
   grapnel graph montage.json -f dot --max-nodes 0 | dot -Tpdf > montage.pdf`,
 		Args: cobra.ExactArgs(1),
 	}
@@ -97,7 +103,12 @@ func isOtherFile(name string) bool {
 // graph reads what is to be drawn.
 func (a *app) graph(ctx context.Context, name string) (g render.Graph, err error) {
 	if read, ok := graphFiles[filepath.Ext(name)]; ok {
-		return read(name)
+		g, err = read(name)
+		if problems, ok := errors.AsType[*flowfile.Errors](err); ok {
+			_, _ = fmt.Fprintln(a.err, problems.Error())
+			return g, refused(name, problems, "nothing was drawn")
+		}
+		return g, err
 	}
 	err = a.withClient(ctx, func(c *client.Client) error {
 		info, err := c.Get(ctx, grapnel.RunID(name))
@@ -115,16 +126,37 @@ func (a *app) graph(ctx context.Context, name string) (g render.Graph, err error
 	return g, err
 }
 
+// graphOfFlow is the graph of a workflow in YAML.
+func graphOfFlow(path string) (render.Graph, error) {
+	file, err := flowfile.Load(path)
+	if err != nil {
+		return render.Graph{}, err
+	}
+	def, err := file.Definition()
+	if err != nil {
+		return render.Graph{}, err
+	}
+	return graphOf(def), nil
+}
+
 // graphOf is the graph of a definition.
 func graphOf(def *workflow.Definition) render.Graph {
 	g := render.Graph{Title: strings.TrimSpace(def.Name + " " + def.Version)}
 	for i := range def.Nodes {
 		n := &def.Nodes[i]
 		detail := n.Task
-		if n.Kind == workflow.KindInline {
+		switch {
+		case n.Kind == workflow.KindInline:
 			detail = "inline"
+		case n.Kind.Holds():
+			detail = n.Kind.String()
 		}
-		g.Nodes = append(g.Nodes, render.Node{Name: n.Name, Detail: detail, Group: n.Task, Needs: n.Needs})
+		needs := n.Needs
+		if holder := n.Scope - 1; holder >= 0 && !slices.ContainsFunc(needs, func(i int) bool { return i >= holder }) {
+			// It begins when its holder has decided.
+			needs = append(slices.Clone(needs), holder)
+		}
+		g.Nodes = append(g.Nodes, render.Node{Name: n.Name, Detail: detail, Group: n.Task, Needs: needs})
 	}
 	groupByName(&g)
 	return g

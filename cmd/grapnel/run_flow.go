@@ -90,8 +90,7 @@ func (fl *flow) load(cmd *cobra.Command) error {
 	file, err := flowfile.Load(fl.path)
 	if problems, ok := errors.AsType[*flowfile.Errors](err); ok {
 		_, _ = fmt.Fprintln(fl.err, problems.Error())
-		n := len(problems.Problems) + problems.More
-		return &refusedError{fl.path, n}
+		return refused(fl.path, problems, "nothing was started")
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", grapnel.ErrInvalid, err)
@@ -120,10 +119,15 @@ func (fl *flow) load(cmd *cobra.Command) error {
 type refusedError struct {
 	path     string
 	problems int
+	not      string // what was not done therefore
+}
+
+func refused(path string, e *flowfile.Errors, not string) *refusedError {
+	return &refusedError{path, len(e.Problems) + e.More, not}
 }
 
 func (e *refusedError) Error() string {
-	return fmt.Sprintf("%s has %s; nothing was started", e.path, counted(e.problems, "problem"))
+	return fmt.Sprintf("%s has %s; %s", e.path, counted(e.problems, "problem"), e.not)
 }
 
 // Is reports whether target is [grapnel.ErrInvalid].
