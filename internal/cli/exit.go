@@ -77,7 +77,7 @@ func Report(out io.Writer, command string, err error) int {
 		return ExitOK
 	}
 	text := strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
-	text = strings.ReplaceAll(text, ":; ", ": ")
+	text = strings.ReplaceAll(text, ":; ", ": ") // what a colon announces was on the next line
 	if hint := hintFor(err); hint != "" {
 		text += " (" + hint + ")"
 	}

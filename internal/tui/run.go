@@ -214,10 +214,11 @@ func (t Theme) TaskTable(width, height int, tasks []Task) []string {
 		{Title: "PROGRESS", Min: 12, Drop: 4},
 	}
 	has := make([]bool, len(columns))
-	has[1], has[2], has[3], has[4], has[5] = true, true, true, true, true
+	has[1], has[2], has[3], has[4] = true, true, true, true
 	var rows [][]string
 	for _, task := range shown {
 		has[0] = has[0] || task.Run != ""
+		has[5] = has[5] || task.Worker != ""
 		has[6] = has[6] || task.Note != ""
 		attempt := fmt.Sprint(task.Attempt)
 		if task.Attempt > 1 {
