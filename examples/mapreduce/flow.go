@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/grapnel-dev/grapnel/workflow"
@@ -9,7 +8,9 @@ import (
 
 // Input is the workflow's input.
 type Input struct {
-	Folder string `json:"folder"` // for the text and all that is made of it
+	Folder string   `json:"folder"` // for the text and all that is made of it
+	Files  []string `json:"files"`  // with text, in the folder
+	Parts  int      `json:"parts"`  // of all words
 }
 
 // Split is the input of a mapper.
@@ -59,26 +60,35 @@ var (
 
 type v[T any] = workflow.Value[T]
 
-// newWorkflow makes the graph for these files: each reducer needs all mappers.
-func newWorkflow(files []string, parts int) *workflow.Workflow[Input, Added] {
-	return workflow.New("wordcount", func(g *workflow.Graph, in v[Input]) v[Added] {
-		folder := workflow.Field(in, func(i *Input) *string { return &i.Folder })
-		counted := make([]v[Counted], len(files))
-		for i, file := range files {
-			counted[i] = workflow.Do(g, count, workflow.Struct(g, "split", func(s *workflow.Setter, split *Split) {
-				split.File, split.Parts = file, parts
-				workflow.Set(s, &split.Folder, folder)
-			}), workflow.ID("count-"+file))
-		}
-		all := workflow.Gather(g, "counted", counted...)
-		added := make([]v[Added], parts)
-		for i := range parts {
-			added[i] = workflow.Do(g, add, workflow.Struct(g, "part", func(s *workflow.Setter, part *Part) {
-				part.Index = i
-				workflow.Set(s, &part.Folder, folder)
-				workflow.Set(s, &part.Counted, all)
-			}), workflow.ID(fmt.Sprintf("add-%d", i)))
-		}
-		return workflow.Do(g, merge, workflow.Gather(g, "added", added...))
+// wordcount is for any number of files and parts. The reducers begin when all
+// mappers have ended, because each needs what all of them made.
+var wordcount = workflow.New("wordcount", func(g *workflow.Graph, in v[Input]) v[Added] {
+	folder := workflow.Field(in, func(i *Input) *string { return &i.Folder })
+	files := workflow.Field(in, func(i *Input) *[]string { return &i.Files })
+	parts := workflow.Field(in, func(i *Input) *int { return &i.Parts })
+
+	counted := workflow.Map(g, "file", files, func(g *workflow.Graph, file v[string]) v[Counted] {
+		return workflow.Do(g, count, workflow.Struct(g, "split", func(s *workflow.Setter, split *Split) {
+			workflow.Set(s, &split.Folder, folder)
+			workflow.Set(s, &split.File, file)
+			workflow.Set(s, &split.Parts, parts)
+		}))
 	})
+	added := workflow.Map(g, "part", workflow.Inline(g, "parts", numbers, parts), func(g *workflow.Graph, index v[int]) v[Added] {
+		return workflow.Do(g, add, workflow.Struct(g, "input", func(s *workflow.Setter, part *Part) {
+			workflow.Set(s, &part.Folder, folder)
+			workflow.Set(s, &part.Index, index)
+			workflow.Set(s, &part.Counted, counted)
+		}))
+	})
+	return workflow.Do(g, merge, added)
+})
+
+// numbers returns those from 0 up to n.
+func numbers(n int) []int {
+	list := make([]int, n)
+	for i := range list {
+		list[i] = i
+	}
+	return list
 }

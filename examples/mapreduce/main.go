@@ -3,7 +3,7 @@
 //	go run ./examples/mapreduce
 //
 // It makes some files of text; one task per file counts the words in it, one task
-// per part of the alphabet adds up what was counted, and one puts the parts
+// per part of all words adds up what was counted, and one puts the parts
 // together. What the tasks hand on are names of files, and not what is in them:
 // outputs of tasks are kept in etcd, which is for small values.
 package main
@@ -43,8 +43,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	w := newWorkflow(files, numParts)
-	result, err := local.Run(ctx, local.Config{}, w, Input{Folder: folder})
+	result, err := local.Run(ctx, local.Config{}, wordcount, Input{Folder: folder, Files: files, Parts: numParts})
 	if err != nil {
 		return err
 	}

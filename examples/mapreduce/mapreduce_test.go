@@ -50,7 +50,7 @@ func TestWorkflowCountsWhatAPlainLoopCounts(t *testing.T) {
 		}
 	}
 	for _, parts := range []int{1, 3} {
-		got, err := local.Run(t.Context(), local.Config{}, newWorkflow(files, parts), Input{Folder: folder})
+		got, err := local.Run(t.Context(), local.Config{}, wordcount, Input{Folder: folder, Files: files, Parts: parts})
 		if err != nil {
 			t.Fatal(err)
 		}
