@@ -139,3 +139,7 @@ generate-check: ## Fail if the protobuf code or docs/CLI.md is not up to date
 .PHONY: docs-check
 docs-check: ## Check the commands and code in README, CONTRIBUTING and docs/
 	go run ./internal/tools/docscheck
+
+.PHONY: first-five
+first-five: ## The same as a new reader: with an empty build cache
+	go run ./internal/tools/docscheck -fresh

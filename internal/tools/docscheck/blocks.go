@@ -17,10 +17,11 @@ import (
 type mark string
 
 const (
-	markNone mark = ""
-	markRun  mark = "run"
-	markFile mark = "file"
-	markSkip mark = "skip"
+	markNone   mark = ""
+	markRun    mark = "run"
+	markOutput mark = "output"
+	markFile   mark = "file"
+	markSkip   mark = "skip"
 )
 
 // defaultLimit is how long a block may run that names no limit.
@@ -28,13 +29,20 @@ const defaultLimit = 2 * time.Minute
 
 // block is a fenced block of code.
 type block struct {
-	at    string // file:line of its first line
-	lang  string
-	text  string
-	mark  mark
-	path  string        // for markFile
-	limit time.Duration // for markRun
+	at     string // file:line of its first line
+	lang   string
+	text   string
+	mark   mark
+	path   string        // for markFile
+	limit  time.Duration // for markRun
+	empty  bool          // for markRun: in an empty folder
+	alike  alike         // for markOutput
+	reason string        // for markSkip
+	rest   bool          // for markSkip: also of the blocks after it
 }
+
+// shell reports whether a block is to be typed into a shell.
+func (b *block) shell() bool { return b.lang == "sh" || b.lang == "bash" }
 
 var (
 	fence   = regexp.MustCompile("^( {0,3})(`{3,}|~{3,})\\s*([\\w+-]*)")
@@ -52,6 +60,7 @@ func parseBlocks(file, text string) ([]block, error) {
 		margin string
 		next   = block{} // carries the mark of the block to come
 		marked = false   // next has one
+		rest   *block    // the mark of all blocks in shell that have none
 	)
 	for i, line := range strings.Split(text, "\n") {
 		at := fmt.Sprintf("%s:%d", file, i+1)
@@ -69,12 +78,18 @@ func parseBlocks(file, text string) ([]block, error) {
 			if next, err = parseMark(m[1]); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", at, err))
 			}
-			marked = true
+			if marked = !next.rest; next.rest {
+				skip := next
+				rest, next = &skip, block{}
+			}
 			continue
 		}
 		if m := fence.FindStringSubmatch(line); m != nil {
 			margin, end = m[1], m[2]
 			next.at, next.lang = fmt.Sprintf("%s:%d", file, i+2), m[3]
+			if next.shell() && next.mark == markNone && rest != nil {
+				next.mark, next.reason = markSkip, rest.reason
+			}
 			opened := next
 			open, next, marked = &opened, block{}, false
 			continue
@@ -98,31 +113,40 @@ func parseMark(text string) (block, error) {
 	word, rest, _ := strings.Cut(text, " ")
 	b := block{mark: mark(word)}
 	switch {
-	case b.mark == markRun && rest == "":
-		b.limit = defaultLimit
 	case b.mark == markRun:
+		b.limit = defaultLimit
+		for word := range strings.FieldsSeq(rest) {
+			if word == "empty" {
+				b.empty = true
+				continue
+			}
+			var err error
+			if b.limit, err = time.ParseDuration(word); err != nil || b.limit <= 0 {
+				return b, fmt.Errorf("docs-check: %q is not a time limit", word)
+			}
+		}
+	case b.mark == markOutput:
 		var err error
-		if b.limit, err = time.ParseDuration(rest); err != nil || b.limit <= 0 {
-			return b, fmt.Errorf("docs-check: %q is not a time limit", rest)
+		if b.alike, err = parseAlike(rest); err != nil {
+			return b, err
 		}
 	case b.mark == markFile && rest != "":
 		b.path = rest
-	case b.mark == markSkip && rest == "":
+	case b.mark == markSkip && strings.TrimSpace(strings.TrimPrefix(rest, "rest")) != "":
+		b.reason, b.rest = strings.CutPrefix(rest, "rest ")
 	default:
-		return b, fmt.Errorf("docs-check: %q is neither run [LIMIT], file PATH nor skip", text)
+		return b, fmt.Errorf("docs-check: %q is none of run [empty] [LIMIT], output [times] [hashes] [numbers], file PATH, skip [rest] REASON", text)
 	}
 	return b, nil
 }
 
 // checkBlock checks what can be checked of a block without running it.
 func checkBlock(ctx context.Context, b block) error {
-	if b.mark == markSkip {
-		return nil
-	}
-	shell := b.lang == "sh" || b.lang == "bash"
 	switch {
-	case b.mark == markRun && !shell:
+	case b.mark == markRun && !b.shell():
 		return fmt.Errorf("%s: only blocks marked sh or bash can be run, not %q", b.at, b.lang)
+	case b.mark == markNone && b.shell():
+		return fmt.Errorf("%s: nothing says whether these commands are run: put <!-- docs-check: run --> or <!-- docs-check: skip REASON --> before them", b.at)
 	case b.mark == markFile:
 		want, err := os.ReadFile(b.path)
 		if err != nil {
@@ -131,7 +155,7 @@ func checkBlock(ctx context.Context, b block) error {
 		if strings.TrimSpace(string(want)) != strings.TrimSpace(b.text) {
 			return fmt.Errorf("%s: the block is not what is in %s", b.at, b.path)
 		}
-	case shell:
+	case b.shell():
 		cmd := exec.CommandContext(ctx, "bash", "-n")
 		cmd.Stdin = strings.NewReader(b.text)
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -141,6 +165,22 @@ func checkBlock(ctx context.Context, b block) error {
 		if _, err := parser.ParseFile(token.NewFileSet(), b.at, b.text, parser.AllErrors); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkOrder checks that outputs have a block that makes them, and that only the
+// first block to run wants an empty folder.
+func checkOrder(blocks []block) error {
+	ran := false
+	for _, b := range blocks {
+		switch {
+		case b.mark == markOutput && !ran:
+			return fmt.Errorf("%s: this is the output of no block: none is run before it", b.at)
+		case b.mark == markRun && b.empty && ran:
+			return fmt.Errorf("%s: only the first block to run may begin in an empty folder", b.at)
+		}
+		ran = ran || b.mark == markRun
 	}
 	return nil
 }

@@ -1,16 +1,24 @@
 // Command docscheck checks the code blocks of the project's Markdown: README,
 // CONTRIBUTING and all below docs/. It runs from the root of the module.
 //
-//   - Blocks marked sh or bash must parse.
+//   - Blocks marked sh or bash must parse, and say whether they are run.
 //   - Blocks marked go that begin with a package clause must parse.
-//   - A block after the comment <!-- docs-check: run --> is run as well, by
-//     bash, in a copy of the tree. The blocks of one file share the copy and
-//     are run in order, each from its root; what a block leaves running is
+//   - A block after the comment <!-- docs-check: run --> is run, by bash, in a
+//     clone of the tree. The blocks of one file share the clone and the folder
+//     that cd goes to, and are run in order; what a block leaves running is
 //     ended with it. A time limit other than two minutes is given as
-//     <!-- docs-check: run 5m -->.
+//     <!-- docs-check: run 5m -->. The first block of a file may begin in an
+//     empty folder, with "run empty", and clone the project itself.
+//   - A block after <!-- docs-check: output --> must be what the last block that
+//     was run has printed, line by line. A line with nothing but … stands for
+//     any lines, and … in a line for any text. The words times, hashes and
+//     numbers after "output" say what may differ.
 //   - A block after <!-- docs-check: file PATH --> must be equal to that file
 //     of the tree, so that code shown is code compiled.
-//   - A block after <!-- docs-check: skip --> is left alone.
+//   - A block after <!-- docs-check: skip REASON --> is not run. With "skip rest
+//     REASON" that holds for all blocks below that say nothing else.
+//
+// With -fresh the blocks begin with an empty build cache, as readers do.
 //
 // It stops a file at the first block that fails to run, reports everything
 // else that is wrong, and exits with 1 if anything is.
@@ -38,22 +46,29 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string, out io.Writer) error {
+func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	flags := flag.NewFlagSet("docscheck", flag.ContinueOnError)
 	parseOnly := flags.Bool("n", false, "parse the blocks and run none")
+	fresh := flags.Bool("fresh", false, "begin with an empty build cache")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	files := flags.Args()
 	if len(files) == 0 {
-		var err error
 		if files, err = markdown("."); err != nil {
 			return err
 		}
 	}
+	cache := "" // that of the user
+	if *fresh {
+		if cache, err = os.MkdirTemp("", "docscheck-cache-"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(cache)) }()
+	}
 	var errs []error
 	for _, file := range files {
-		errs = append(errs, checkFile(ctx, file, *parseOnly, out))
+		errs = append(errs, checkFile(ctx, file, *parseOnly, cache, out))
 	}
 	return errors.Join(errs...)
 }
@@ -80,7 +95,7 @@ func markdown(root string) ([]string, error) {
 }
 
 // checkFile checks one file and says in a line what it did.
-func checkFile(ctx context.Context, file string, parseOnly bool, out io.Writer) error {
+func checkFile(ctx context.Context, file string, parseOnly bool, cache string, out io.Writer) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
@@ -95,16 +110,16 @@ func checkFile(ctx context.Context, file string, parseOnly bool, out io.Writer) 
 	)
 	for _, b := range blocks {
 		errs = append(errs, checkBlock(ctx, b))
-		if b.mark == markRun {
+		if b.mark == markRun || b.mark == markOutput {
 			runnable = append(runnable, b)
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(append(errs, checkOrder(blocks))...); err != nil {
 		return err
 	}
 	if parseOnly {
 		runnable = nil
 	}
-	fmt.Fprintf(out, "%s: %d blocks parsed, %d to run\n", file, len(blocks), len(runnable))
-	return runBlocks(ctx, runnable, out)
+	fmt.Fprintf(out, "%s: %d blocks parsed, %d to run or compare\n", file, len(blocks), len(runnable))
+	return runBlocks(ctx, runnable, cache, out)
 }
