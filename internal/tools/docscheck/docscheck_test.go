@@ -167,6 +167,7 @@ func TestAnOutputIsComparedLineByLine(t *testing.T) {
 		"times that must be the same":   {"", "1.5s\n", "1.6s\n", "line 1", "1.5s"},
 		"other numbers where times may": {"times", "3 in 1s\n", "4 in 2s\n", "line 1", "3 in 1s"},
 		"other numbers":                 {"numbers", "4 of 371, 0.5\n", "12 of 9, 1\n", "", ""},
+		"one instead of many":           {"numbers", "4 claims: a\n", "1 claim: a\n", "", ""},
 		"another word beside a number":  {"numbers", "4 claims\n", "4 clams\n", "line 1", "4 claims"},
 		"other hashes":                  {"hashes", "run a-1997aa46 01a211da-1da7-7baa\n", "run a-ffffffff 00000000-1111-2222\n", "", ""},
 		"a hash too short":              {"hashes", "1997aa4\n", "1997aa5\n", "line 1", "1997aa4"},

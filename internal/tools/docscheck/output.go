@@ -36,6 +36,7 @@ var (
 	ofTime   = regexp.MustCompile(`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d|\d\d:\d\d:\d\d(\.\d+)?|\b(\d+(\.\d+)?(ns|µs|ms|s|m|h))+\b`)
 	ofHash   = regexp.MustCompile(`\b[0-9a-f]{8,}(-[0-9a-f]{4,})*\b`)
 	ofNumber = regexp.MustCompile(`\d+(\.\d+)?`)
+	ofMany   = regexp.MustCompile(`(<number> [a-z]+?)s\b`)
 	spaces   = regexp.MustCompile(`[ \t]+`)
 )
 
@@ -50,6 +51,9 @@ func (a alike) lines(text string) []string {
 		if of.wanted {
 			text = of.expr.ReplaceAllLiteralString(text, of.put)
 		}
+	}
+	if a.numbers { // of one thing there may be more
+		text = ofMany.ReplaceAllString(text, "$1")
 	}
 	all := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	for i, line := range all {
