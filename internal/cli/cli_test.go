@@ -93,8 +93,8 @@ func TestErrorsAreToldInOneLineWithTheWayOut(t *testing.T) {
 		want string
 	}{
 		{errors.Join(errors.New("one"), errors.New("two")), "x: one; two\n"},
-		{errors.New("the end of standard error:\none\r\ntwo\n"), "x: the end of standard error: one; two\n"},
-		{errors.New("it ended:\nout of paper\n"), "x: it ended: out of paper\n"},
+		{errors.New("the end of standard error:\none\r\ntwo"), "x: the end of standard error: one; two\n"},
+		{errors.New("it ended:\nout of paper"), "x: it ended: out of paper\n"},
 		{&UsageError{Command: "x get", Err: errors.New("no")}, "x: no (see x get --help)\n"},
 		{&client.ExistsError{Run: "r", Workflow: "w", Status: grapnel.RunFailed},
 			"x: run \"r\" of workflow w already exists and is failed (choose another --id, or --on-conflict use or terminate)\n"},
