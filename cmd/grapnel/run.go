@@ -64,7 +64,7 @@ promises of it.`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	fs := cmd.Flags()
-	fs.StringVar(&data, "data", "", "`folder` that keeps the data of an etcd of its own; the runs in it stay")
+	fs.StringVar(&data, "data", "", "`folder` that keeps the data of an etcd of its own; it stays, and so do runs of recorded workflows, and with --keep that of FILE")
 	fs.IntVar(&slots, "slots", 0, "how many tasks a worker executes at a time; 0 means the worker's default")
 	f.register(fs)
 	w.register(fs)
