@@ -60,8 +60,11 @@ func workerProcess(t *testing.T, root string, in Input) *exec.Cmd {
 func guardOf(t *testing.T, worker int) int {
 	t.Helper()
 	out, err := exec.Command("pgrep", "-P", itoa(worker), "-f", guardArg).Output()
+	if errors.Is(err, exec.ErrNotFound) && os.Getenv("CI") != "true" {
+		t.Skipf("LEFT OUT: who guards a worker (%v)", err)
+	}
 	if err != nil {
-		t.Skipf("no pgrep here: %v", err)
+		t.Fatalf("worker %d has no guard: pgrep: %v", worker, err)
 	}
 	var pid int
 	if err := json.Unmarshal(out, &pid); err != nil {
