@@ -231,6 +231,37 @@ func TestAnEventThatARetryOvertakesIsAccepted(t *testing.T) {
 	w.audit()
 }
 
+// An earlier sending lies in the mailbox when the event is sent again, and a
+// retry empties it before the sender has read why its guard did not hold.
+func TestAnEventThatARetryDropsIsSentAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	h := ended(w)
+	ctx, die := context.WithCancel(t.Context())
+	w.st.SetRule(onSend(w, faultstore.After, die))
+	wantErr(t, w.runs.Send(ctx, h, cancelEvent), grapnel.ErrUnknown)
+	key, retried := w.keys.Event("r", cancelEvent.ID), false
+	w.st.SetRule(func(i faultstore.Info) faultstore.Action {
+		if i.Kind != faultstore.Commit || len(i.Txn.If) > 0 || i.Txn.Then[0].Kind != store.OpGet || i.Txn.Then[0].Key != key {
+			return faultstore.Action{}
+		}
+		return faultstore.Action{Enter: func() {
+			w.st.SetRule(nil)
+			retried = true
+			if _, err := w.another().Retry(context.WithoutCancel(t.Context()), h, start+5); err != nil {
+				t.Error(err)
+			}
+		}}
+	})
+	if err := w.runs.Send(t.Context(), h, cancelEvent); err != nil {
+		t.Fatal(err)
+	}
+	if _, found := w.found(key); !found || !retried {
+		t.Errorf("retried: %t; the acknowledged event is there: %t", retried, found)
+	}
+	w.audit()
+}
+
 func TestRetryIsForRunsThatEndedOtherwiseThanCompleted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
